@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every limit of doorpay, in one place, with why. A room adds its own under its heading. */
+#ifndef DP_BASE_LIMITS_H
+#define DP_BASE_LIMITS_H
+
+/* ---- tlv ---- */
+#define DP_TLV_TAG_MAX     4     /* bytes of a tag; EMV uses up to 3, one more for proprietary */
+#define DP_TLV_NESTING_MAX 8     /* templates in templates */
+#define DP_TLV_LENGTH_MAX  65535 /* bytes of one value */
+
+/* ---- card ---- */
+#define DP_APDU_COMMAND_MAX  261  /* short C-APDU: header, Lc, 255, Le; libnfc aborts over 262 */
+#define DP_APDU_RESPONSE_MAX 258  /* 256 data + SW1 SW2 */
+#define DP_APDU_CHAIN_MAX    16   /* GET RESPONSE and 6Cxx rounds for one command */
+#define DP_CARD_DATA_MAX     2048 /* bytes of one answer after GET RESPONSE */
+#define DP_READER_NAME_MAX   128
+#define DP_READERS_MAX       16
+#define DP_ATR_MAX           33
+
+/* ---- emv ---- */
+#define DP_EMV_AIDS_MAX         32 /* AIDs a terminal supports */
+#define DP_EMV_CANDIDATES_MAX   32 /* applications a card may offer */
+#define DP_EMV_AFL_ENTRIES_MAX  16
+#define DP_EMV_RECORDS_MAX      64
+#define DP_EMV_COMMANDS_MAX     128 /* C-APDUs of one payment */
+#define DP_EMV_RSA_BYTES_MAX    248 /* 1984 bit */
+#define DP_EMV_CA_KEYS_MAX      160
+#define DP_EMV_DATA_MAX         8192 /* bytes of card data kept for one payment */
+#define DP_EMV_ELEMENTS_MAX     192
+#define DP_EMV_SCRIPTS_MAX      16
+#define DP_EMV_SCRIPT_BYTES_MAX 512
+
+/* ---- iso8583 and the acquirer link ---- */
+#define DP_ISO8583_MESSAGE_MAX 2048
+#define DP_ISO8583_FIELD_MAX   999
+#define DP_EMV_ONLINE_DATA_MAX 512 /* DE55 of one message */
+
+/* ---- sealed card data ---- */
+#define DP_SEALED_MAX 256
+
+/* ---- journal ---- */
+#define DP_JOURNAL_SEGMENT_BYTES 1048576
+#define DP_JOURNAL_RECORD_MAX    4096
+#define DP_JOURNAL_EMV_MAX       512
+
+/* ---- params ---- */
+#define DP_PARAMS_SET_MAX        262144
+#define DP_PARAMS_BINS_MAX       256
+#define DP_PARAMS_EXCEPTIONS_MAX 4096
+
+/* ---- till ---- */
+#define DP_TILL_BODY_MAX        65536
+#define DP_TILL_CONNECTIONS_MAX 16
+
+#endif
