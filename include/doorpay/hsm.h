@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys that never leave their token. One vtable behind it: soft: (development), later pkcs11:,
+ * tpm2:, sim:. What a back end cannot do is an error, and dp_hsm_caps says so beforehand; nothing
+ * falls back in silence.
+ */
+#ifndef DOORPAY_HSM_H
+#define DOORPAY_HSM_H
+
+#include <doorpay/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct dp_hsm;
+
+/* One key, one purpose (docs/DESIGN.md, keys). */
+enum dp_hsm_key {
+    DP_KEY_JOURNAL_IDENTITY = 1, /* certifies epoch keys */
+    DP_KEY_JOURNAL_EPOCH = 2,    /* signs checkpoints of the current round */
+    DP_KEY_TLS_CLIENT = 3,
+    DP_KEY_CARD_DATA = 4 /* opens sealed card data (clear profile) */
+};
+
+struct dp_hsm_caps {
+    bool anchor, counter, epoch, wrap, dukpt, ecdh;
+    char name[32];
+};
+
+enum dp_hsm_counter {
+    DP_COUNTER_PARAMS = 1,
+    DP_COUNTER_LOGIN_FAILURES = 2
+};
+
+/* uri: "soft:DIR". DP_ERR_NOT_FOUND: not provisioned; DP_ERR_UNSUPPORTED: no such back end in this
+ * build. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_hsm_open(const char *uri, struct dp_hsm **out);
+DP_PUBLIC void dp_hsm_free(struct dp_hsm **hsm);
+/* Makes every key of a new token. DP_ERR_STATE: there is one already. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_provision(const char *uri);
+DP_PUBLIC void dp_hsm_get_caps(const struct dp_hsm *hsm, struct dp_hsm_caps *out);
+
+/* P-256, uncompressed point. DP_ERR_NOT_FOUND: no such key (no epoch begun). */
+DP_PUBLIC DP_MUST_USE int dp_hsm_public(struct dp_hsm *hsm, enum dp_hsm_key key, uint8_t out[65]);
+/* ECDSA over a SHA-256 digest, raw r || s. DP_KEY_CARD_DATA is refused (DP_ERR_DENIED). */
+DP_PUBLIC DP_MUST_USE int dp_hsm_sign(struct dp_hsm *hsm, enum dp_hsm_key key,
+                                      const uint8_t digest[32], uint8_t signature[64]);
+/* x coordinate of the shared point. Only DP_KEY_CARD_DATA. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_ecdh(struct dp_hsm *hsm, enum dp_hsm_key key,
+                                      const uint8_t peer[65], uint8_t shared[32]);
+
+/* A new epoch key; the one before it is destroyed. number comes back. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_epoch_new(struct dp_hsm *hsm, uint32_t *number);
+DP_PUBLIC DP_MUST_USE int dp_hsm_epoch_destroy(struct dp_hsm *hsm);
+
+/* The extend-only anchor: value' = SHA-256(value || digest). Durable before extend returns. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_read(struct dp_hsm *hsm, uint8_t value[32]);
+DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_extend(struct dp_hsm *hsm, const uint8_t digest[32],
+                                               uint8_t value[32]);
+
+/* Counters only rise. raise: DP_ERR_ROLLBACK when value is below the one held. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_counter_read(struct dp_hsm *hsm, enum dp_hsm_counter which,
+                                              uint64_t *value);
+DP_PUBLIC DP_MUST_USE int dp_hsm_counter_raise(struct dp_hsm *hsm, enum dp_hsm_counter which,
+                                               uint64_t value);
+
+/* Side store: AES-256-GCM under the key of a generation; out = nonce 12 || ciphertext || tag 16. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_wrap_generation(struct dp_hsm *hsm, uint32_t *generation);
+DP_PUBLIC DP_MUST_USE int dp_hsm_wrap(struct dp_hsm *hsm, uint32_t generation, struct dp_bytes aad,
+                                      struct dp_bytes clear, uint8_t *out, size_t max, size_t *n);
+DP_PUBLIC DP_MUST_USE int dp_hsm_unwrap(struct dp_hsm *hsm, uint32_t generation,
+                                        struct dp_bytes aad, struct dp_bytes wrapped, uint8_t *out,
+                                        size_t max, size_t *n);
+/* Makes generation + 1 current; both are usable until the old one is destroyed. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_wrap_rotate(struct dp_hsm *hsm, uint32_t *generation);
+DP_PUBLIC DP_MUST_USE int dp_hsm_wrap_destroy(struct dp_hsm *hsm, uint32_t generation);
+
+/* AES DUKPT (ANSI X9.24-3), AES-128. The initial key is used up when it is loaded. */
+#define DP_KSN_BYTES 12 /* initial key id 8, transaction counter 4 */
+DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_load(struct dp_hsm *hsm, const uint8_t initial_key[16],
+                                            const uint8_t initial_key_id[8]);
+/* The next transaction key: its use is durable before this returns. Requests are MACed with "MAC
+ * generation", answers under the same KSN with "MAC verification". mac: AES-CMAC over SHA-256 of
+ * the message, 16 bytes. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_next(struct dp_hsm *hsm, uint8_t ksn[DP_KSN_BYTES]);
+DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES],
+                                           bool answer, const uint8_t digest[32], uint8_t mac[16]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

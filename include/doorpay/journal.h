@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The signed offline journal: docs/PROTOCOL.journal. One writer, any number of readers. */
+#ifndef DOORPAY_JOURNAL_H
+#define DOORPAY_JOURNAL_H
+
+#include <doorpay/base.h>
+#include <doorpay/hsm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the store the journal is given ---- */
+
+/*
+ * Files under one root. Names are relative, never with "..". Every function returns DP_OK or
+ * DP_ERR_IO, DP_ERR_FULL, DP_ERR_NOT_FOUND. write_at never writes short: it writes all or fails.
+ * After a failed sync nothing may be assumed: fail-stop.
+ */
+struct dp_store_ops {
+    int (*make_dir)(void *ctx, const char *name);
+    int (*create)(void *ctx, const char *name, uint64_t size, int *file); /* zeroed, exclusive */
+    int (*open)(void *ctx, const char *name, bool write, int *file);
+    int (*read_at)(void *ctx, int file, uint64_t offset, void *p, size_t n, size_t *got);
+    int (*write_at)(void *ctx, int file, uint64_t offset, const void *p, size_t n);
+    int (*size)(void *ctx, int file, uint64_t *size);
+    int (*sync)(void *ctx, int file);
+    int (*sync_dir)(void *ctx, const char *name);
+    void (*close)(void *ctx, int file);
+    int (*rename)(void *ctx, const char *from, const char *to);
+    int (*remove)(void *ctx, const char *name);
+    /* Calls each(user, name) for every entry of a directory, in name order. */
+    int (*list)(void *ctx, const char *name, void (*each)(void *user, const char *name),
+                void *user);
+    int (*lock)(void *ctx, const char *name, int *file); /* DP_ERR_BUSY when somebody has it */
+    int (*space)(void *ctx, uint64_t *bytes_free);
+};
+
+struct dp_store {
+    const struct dp_store_ops *ops;
+    void *ctx;
+};
+
+/* The real file system below root. Free with dp_store_fs_free. */
+DP_PUBLIC DP_MUST_USE int dp_store_fs_open(const char *root, struct dp_store *out);
+DP_PUBLIC void dp_store_fs_free(struct dp_store *store);
+
+/* ---- a record ---- */
+
+enum dp_record_type {
+    DP_RECORD_OPEN = 1,
+    DP_RECORD_INTENT = 2,
+    DP_RECORD_REQUESTED = 3,
+    DP_RECORD_OUTCOME = 4,
+    DP_RECORD_REVERSAL = 5,
+    DP_RECORD_VOID = 6,
+    DP_RECORD_FORWARDED = 7,
+    DP_RECORD_SETTLED = 8,
+    DP_RECORD_EVIDENCE = 9,
+    DP_RECORD_CHECKPOINT = 10,
+    DP_RECORD_KEY_ROTATE = 11,
+    DP_RECORD_TIME_SYNC = 12,
+    DP_RECORD_DEGRADED_ON = 13,
+    DP_RECORD_DEGRADED_OFF = 14,
+    DP_RECORD_RECOVERY = 15,
+    DP_RECORD_SHRED = 16,
+    DP_RECORD_UPLOAD_ACK = 17,
+    DP_RECORD_PARAMS = 18,
+    DP_RECORD_CLOSE = 19
+};
+
+enum dp_mode {
+    DP_MODE_NONE = 0,
+    DP_MODE_ONLINE = 1,
+    DP_MODE_OFFLINE = 2,
+    DP_MODE_DEFERRED = 3,
+    DP_MODE_DECLINED = 4,
+    DP_MODE_REVERSED = 5,
+    DP_MODE_VOID = 6
+};
+
+/* Perpetual totals, in the order of the format's array. */
+struct dp_totals {
+    uint64_t intents, online_n, online_amount, offline_n, offline_amount, deferred_n,
+        deferred_amount, declined_n, reversed_n, reversed_amount, void_n, void_amount, forwarded_n,
+        forwarded_amount;
+};
+
+/*
+ * A record as a plain value. A text of length 0, a byte string with n = 0 and an integer with its
+ * has_ bit off are absent. The writer fills version, seq, prev, journal, boot, times, totals
+ * itself.
+ */
+struct dp_record {
+    enum dp_record_type type;
+    uint64_t seq, mono_ms, wall_ms;
+    uint8_t prev[32], journal[16], boot[16];
+    enum dp_clock_quality clock;
+    bool has_tx, has_amount, has_original_tx, has_fingerprint, has_pan_commitment,
+        has_track_commitment, has_totals, has_digest, has_headroom, has_original, has_damage;
+    uint8_t tx[16], original_tx[16], fingerprint[32], pan_commitment[32], track_commitment[32],
+        digest[32];
+    struct dp_money amount;
+    char tid[9], mid[16], rrn[13], auth_code[7], action_code[4], bin[7], last4[5], par[30],
+        parcel[36], manifest[36], agent[36], sale_id[21], service_id[11], poi_id[41], sale_tx[65],
+        de7[11], de12[13], reason_text[65], text[129];
+    uint32_t batch, stan, mti, business_date, params_version, function, msg_reason;
+    enum dp_mode mode;
+    uint32_t reason, interface, cvm, result;
+    bool pending_signature;
+    uint8_t emv[512];
+    uint16_t emv_n;
+    uint8_t aid[16];
+    uint8_t aid_n;
+    struct dp_totals totals;
+    uint64_t headroom_amount, headroom_count, deferred_until;
+    struct {
+        uint32_t mti, stan;
+        char de12[13], acquirer[12];
+    } original;
+    struct {
+        uint64_t count, amount;
+        char verdict[4];
+    } settled;
+    struct {
+        uint32_t segment, offset, length;
+        uint8_t hash[32];
+    } damage;
+    struct {
+        uint32_t old_generation, new_generation, survivors;
+    } shred;
+    uint8_t body[512]; /* CHECKPOINT, CLOSE; OPEN and KEY_ROTATE: the encoded array of key 54 */
+    uint16_t body_n;
+};
+
+/* One record from its payload. Errors name nothing but the class; dp_record_error gives the key. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_record_decode(const uint8_t *p, size_t n,
+                                                     struct dp_record *out, unsigned *key);
+DP_PUBLIC DP_MUST_USE int dp_record_encode(const struct dp_record *r, uint8_t *out, size_t max,
+                                           size_t *n);
+/* "OUTCOME"; never NULL. */
+DP_PUBLIC const char *dp_record_type_name(enum dp_record_type type);
+DP_PUBLIC const char *dp_mode_name(enum dp_mode mode);
+
+/* ---- writing ---- */
+
+struct dp_journal;
+
+struct dp_journal_config {
+    struct dp_store store;
+    struct dp_hsm *hsm; /* borrowed for the journal's life */
+    const struct dp_clock *clock;
+    const struct dp_random *random;
+    uint8_t software_digest[32];
+    uint64_t reserve_bytes; /* refused before less than this is free */
+};
+
+/* What was found at start. */
+struct dp_journal_opened {
+    bool created;   /* no journal was there: a new one was begun */
+    bool recovered; /* a torn batch was set aside (RECOVERY written) */
+    uint64_t records;
+};
+
+/* Called for each record from the first on while opening, so that the owner rebuilds its state. */
+typedef void dp_journal_each(void *user, const struct dp_record *record);
+
+/*
+ * Opens the one journal below the store's root for writing, or begins one; recovery and the anchor
+ * rule are done here. DP_ERR_BUSY: another writer; DP_ERR_TAMPERED / DP_ERR_ROLLBACK: no payment
+ * may be taken, the bytes are kept; DP_ERR_TOKEN, DP_ERR_IO, DP_ERR_FULL.
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_open(const struct dp_journal_config *config,
+                                          dp_journal_each *each, void *user,
+                                          struct dp_journal_opened *opened,
+                                          struct dp_journal **out);
+DP_PUBLIC void dp_journal_free(struct dp_journal **j);
+
+/*
+ * Adds a record to the batch in memory; the writer's own fields are filled in r. DP_ERR_FULL: the
+ * disk reserve would be touched (only INTENT, EVIDENCE are refused so; what closes a payment may
+ * use the reserve).
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_append(struct dp_journal *j, struct dp_record *r);
+/* One flush of the batch: durable when DP_OK. Any error is fail-stop: every later call gives
+ * DP_ERR_STATE. */
+DP_PUBLIC DP_MUST_USE int dp_journal_flush(struct dp_journal *j);
+/* CHECKPOINT body into the batch, flush, extend the anchor, sign. What was appended before is bound
+ * when DP_OK. */
+DP_PUBLIC DP_MUST_USE int dp_journal_checkpoint(struct dp_journal *j);
+/* A new epoch key (round), and the end of the old one. */
+DP_PUBLIC DP_MUST_USE int dp_journal_rotate(struct dp_journal *j);
+/* CLOSE, checkpoint, epoch key destroyed. The journal takes no more records. */
+DP_PUBLIC DP_MUST_USE int dp_journal_close_round(struct dp_journal *j);
+DP_PUBLIC void dp_journal_id(const struct dp_journal *j, uint8_t id[16]);
+DP_PUBLIC void dp_journal_totals(const struct dp_journal *j, struct dp_totals *out);
+/* True when another payment's records (INTENT to checkpoint and a reversal) still fit on disk. */
+DP_PUBLIC bool dp_journal_has_room(const struct dp_journal *j);
+
+/* ---- the side store (docs/PROTOCOL.journal, 7) ---- */
+
+enum dp_side_kind {
+    DP_SIDE_PAN = 1,
+    DP_SIDE_TRACK2 = 2
+};
+
+/* Keeps a sealed blob for tx; commitment is what the chain holds. Durable after the next
+ * dp_journal_flush, which flushes the side store first. */
+DP_PUBLIC DP_MUST_USE int dp_side_put(struct dp_journal *j, const uint8_t tx[16],
+                                      enum dp_side_kind kind, struct dp_bytes blob,
+                                      uint8_t commitment[32]);
+/* DP_ERR_NOT_FOUND: never kept, dropped or shredded. */
+DP_PUBLIC DP_MUST_USE int dp_side_get(struct dp_journal *j, const uint8_t tx[16],
+                                      enum dp_side_kind kind, uint8_t *out, size_t max, size_t *n);
+/* The blob is no longer wanted; it is unreadable after the next shred. */
+DP_PUBLIC DP_MUST_USE int dp_side_drop(struct dp_journal *j, const uint8_t tx[16],
+                                       enum dp_side_kind kind);
+/* Survivors under a new key, SHRED record, old key destroyed. */
+DP_PUBLIC DP_MUST_USE int dp_side_shred(struct dp_journal *j);
+
+/* ---- reading and verifying ---- */
+
+enum dp_verdict {
+    DP_VERDICT_FRESH = 0,   /* valid, and the head agrees with a token or head file */
+    DP_VERDICT_UNKNOWN = 3, /* valid to the last record, freshness unknown */
+    DP_VERDICT_ROLLBACK = 4,
+    DP_VERDICT_TAMPERED = 5
+};
+
+struct dp_verify_options {
+    bool has_anchor; /* anchor and identity were read from the token */
+    uint8_t anchor[32];
+    bool has_head;
+    uint64_t head_size;
+    uint8_t head_root[32], head_anchor[32], head_journal[16];
+    bool has_identity; /* trust exactly this identity key */
+    uint8_t identity[65];
+};
+
+struct dp_verify_result {
+    enum dp_verdict verdict;
+    const char *rule; /* the rule that fired, NULL when valid; static lifetime */
+    char words[160];  /* what it means, for people */
+    uint32_t segment;
+    uint64_t offset, seq; /* of the finding; seq is the record it concerns */
+    bool has_seq;
+    uint64_t records, checkpoints;
+    uint8_t journal[16], root[32], last_leaf[32], anchor[32], identity[65];
+    uint64_t signed_size; /* records covered by the last valid signature */
+    bool torn_tail;
+    struct dp_totals totals;
+};
+
+/*
+ * Reads and verifies the journal below the store's root; each (may be NULL) is called for every
+ * record in order, whether or not a later one fails: nothing handed to it is trusted before the
+ * verdict. Returns DP_OK with a verdict, or DP_ERR_NOT_FOUND, DP_ERR_IO.
+ */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_journal_verify(const struct dp_store *store,
+                                                      const struct dp_verify_options *options,
+                                                      dp_journal_each *each, void *user,
+                                                      struct dp_verify_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
