@@ -39,9 +39,17 @@
 #define DP_SEALED_MAX 256
 
 /* ---- journal ---- */
-#define DP_JOURNAL_SEGMENT_BYTES 1048576
-#define DP_JOURNAL_RECORD_MAX    4096
-#define DP_JOURNAL_EMV_MAX       512
+#define DP_JOURNAL_SEGMENT_BYTES   1048576
+#define DP_JOURNAL_RECORD_MAX      4096
+#define DP_JOURNAL_EMV_MAX         512
+#define DP_JOURNAL_SEGMENT_MIN     8192 /* bytes; smaller could not hold a batch with one record */
+#define DP_JOURNAL_BATCH_BYTES     65536
+#define DP_JOURNAL_PAYMENT_BYTES   32768   /* what one more payment and its reversal may need */
+#define DP_JOURNAL_DAMAGES_MAX     32      /* torn places not yet named by a RECOVERY record */
+#define DP_JOURNAL_LEDGER_MAX      2097152 /* (transaction, STAN) pairs a verifier follows */
+#define DP_JOURNAL_SEGMENTS_MAX    99999999
+#define DP_JOURNAL_NAME_MAX        128 /* characters of a name in the store */
+#define DP_JOURNAL_DIR_ENTRIES_MAX 1048576
 
 /* ---- params ---- */
 #define DP_PARAMS_SET_MAX        262144
