@@ -97,9 +97,10 @@ struct dp_record {
     uint8_t prev[32], journal[16], boot[16];
     enum dp_clock_quality clock;
     bool has_tx, has_amount, has_original_tx, has_fingerprint, has_pan_commitment,
-        has_track_commitment, has_totals, has_digest, has_headroom, has_original, has_damage;
+        has_track_commitment, has_totals, has_digest, has_headroom, has_original, has_damage,
+        has_card_hash;
     uint8_t tx[16], original_tx[16], fingerprint[32], pan_commitment[32], track_commitment[32],
-        digest[32];
+        digest[32], card_hash[16];
     struct dp_money amount;
     char tid[9], mid[16], rrn[13], auth_code[7], action_code[4], bin[7], last4[5], par[30],
         parcel[36], manifest[36], agent[36], sale_id[21], service_id[11], poi_id[41], sale_tx[65],
