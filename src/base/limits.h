@@ -56,6 +56,9 @@
 #define DP_PARAMS_BINS_MAX       256
 #define DP_PARAMS_EXCEPTIONS_MAX 4096
 
+/* ---- payment ---- */
+#define DP_PAYMENT_INDEX_MAX 8192 /* payments looked up by id: 30 days of the busiest round */
+
 /* ---- till ---- */
 #define DP_TILL_BODY_MAX        65536
 #define DP_TILL_CONNECTIONS_MAX 16

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Store and forward: what the door left to be sent, one message at a time, each answer journalled.
+ * Totals and sign-on too. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/secret.h"
+#include "machine.h"
+
+#define NO_ANSWER_CODE 4021
+#define SIGN_ON        801
+#define SYNC_RECORD_MS 600000 /* a sign-on is worth a record when the last answer is older */
+
+static void pending_done(struct dp_payment *p)
+{
+    memset(&p->pending, 0, sizeof p->pending);
+}
+
+static void pending_begin(struct dp_payment *p, size_t n)
+{
+    p->pending.busy = true;
+    p->pending.deadline_ms = mono(p) + p->config.params->acquirer.online_timeout_ms;
+    p->pending.link_id = send_packed(p, p->packed, p->masked, n);
+    dp_wipe(p->packed, sizeof p->packed);
+}
+
+/* ---- jobs ---- */
+
+/* A deferred authorisation is asked under a new STAN each time: REQUESTED first. */
+static int request_deferred(struct dp_payment *p, struct dp_acquirer_job *job)
+{
+    struct dp_record *r = &job->record;
+    struct dp_record sale = *r;
+    int err;
+    record_begin(p, DP_RECORD_REQUESTED, sale.tx, r);
+    r->amount = sale.amount;
+    r->has_amount = true;
+    r->mode = DP_MODE_DEFERRED;
+    r->batch = sale.batch != 0 ? sale.batch : r->batch;
+    memcpy(r->parcel, sale.parcel, sizeof r->parcel);
+    r->deferred_until = sale.deferred_until;
+    err = dp_acquirer_fill_online(p->acquirer, r);
+    if (err == DP_OK)
+        err = keep_durable(p, r);
+    /* what the message needs of the sale but the record does not repeat */
+    r->interface = sale.interface;
+    r->cvm = sale.cvm;
+    memcpy(r->emv, sale.emv, sale.emv_n);
+    r->emv_n = sale.emv_n;
+    return err;
+}
+
+static int pack_job(struct dp_payment *p, struct dp_acquirer_job *job, size_t *n)
+{
+    struct message_card m;
+    const struct dp_acquirer_card *card = NULL;
+    int err = DP_OK;
+    memset(&m, 0, sizeof m);
+    if (job->kind != DP_ACQUIRER_JOB_REVERSAL) {
+        err = message_card_stored(p, job->record.tx, job->kind == DP_ACQUIRER_JOB_DEFERRED, &m);
+        m.card.emv = (struct dp_bytes){job->record.emv, job->record.emv_n};
+        m.card.contactless = job->record.interface == DP_INTERFACE_CONTACTLESS;
+        m.card.cvm = job->record.cvm;
+        card = &m.card;
+    }
+    if (err == DP_OK && job->kind == DP_ACQUIRER_JOB_DEFERRED)
+        err = request_deferred(p, job);
+    if (err == DP_OK) {
+        m.card.emv = (struct dp_bytes){job->record.emv, job->record.emv_n};
+        err = dp_acquirer_pack(p->acquirer, &job->record, card, job->repeat, p->packed,
+                               sizeof p->packed, n, p->masked);
+    }
+    message_card_wipe(&m);
+    return err;
+}
+
+static void start_job(struct dp_payment *p, struct dp_acquirer_job *job)
+{
+    size_t n = 0;
+    int err = pack_job(p, job, &n);
+    if (p->stopped)
+        return;
+    if (err < 0) {
+        dp_log(DP_LOG_ERROR, "a stored message cannot be made: %s; it stays queued",
+               dp_strerr(err));
+        dp_acquirer_failed(p->acquirer, job, mono(p));
+        return;
+    }
+    p->pending.job = *job;
+    pending_begin(p, n);
+    dp_acquirer_sent(p->acquirer, job, mono(p));
+}
+
+void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
+{
+    struct dp_acquirer_job job;
+    int64_t again = -1;
+    if (p->pending.busy) {
+        if (now >= p->pending.deadline_ms)
+            forward_failed(p, p->pending.link_id);
+        else if (p->pending.deadline_ms - now < *wait)
+            *wait = p->pending.deadline_ms - now;
+        return;
+    }
+    if (!p->link_up || p->held || p->door.state == DOOR_ONLINE)
+        return;
+    memset(&job, 0, sizeof job);
+    dp_acquirer_next(p->acquirer, now, &job, &again);
+    if (job.kind != DP_ACQUIRER_JOB_NONE) {
+        start_job(p, &job);
+        *wait = p->pending.busy ? *wait : 100;
+    } else if (again >= 0 && again < *wait) {
+        *wait = again;
+    }
+}
+
+/* ---- answers ---- */
+
+static void answered_job(struct dp_payment *p, const struct dp_acquirer_answer *answer)
+{
+    struct dp_record r;
+    record_begin(p, DP_RECORD_FORWARDED, answer->tx, &r);
+    if (dp_acquirer_forwarded(p->acquirer, answer, &r) < 0)
+        return;
+    if (answer->kind == DP_ACQUIRER_ADVICE || answer->kind == DP_ACQUIRER_DEFERRED) {
+        /* card data is kept until it is answered, no longer */
+        card_data_drop(p, answer->tx);
+    }
+    if (keep(p, &r) == DP_OK)
+        (void)bind(p);
+}
+
+static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answer *answer)
+{
+    struct dp_settle_result result;
+    struct dp_record *r = &p->pending.settled;
+    struct dp_acquirer_batch batch;
+    uint64_t request = p->pending.request;
+    dp_acquirer_batch(p->acquirer, &batch);
+    memset(&result, 0, sizeof result);
+    result.asked = true;
+    result.in_balance = answer->approved;
+    result.batch = batch.batch;
+    result.sales_n = batch.sales_n;
+    result.sales_amount = batch.sales_amount;
+    result.reversals_n = batch.reversals_n;
+    result.reversals_amount = batch.reversals_amount;
+    memcpy(result.verdict, answer->action_code, sizeof result.verdict);
+    memcpy(r->action_code, answer->action_code, sizeof r->action_code);
+    memcpy(r->settled.verdict, answer->action_code, sizeof r->settled.verdict);
+    if (keep(p, r) < 0 || bind(p) < 0) {
+        result.asked = false;
+        result.reason = DP_REASON_UNKNOWN;
+    } else if (result.in_balance && dp_side_shred(p->journal) < 0) {
+        dp_log(DP_LOG_WARNING, "the side store could not be shredded; it is tried again");
+    }
+    p->config.ops.settled(p->config.ops.ctx, request, &result);
+}
+
+static void answered_network(struct dp_payment *p)
+{
+    struct dp_record r;
+    if (wall(p) - p->round.synced_wall_ms < SYNC_RECORD_MS)
+        return;
+    record_begin(p, DP_RECORD_TIME_SYNC, NULL, &r);
+    (void)snprintf(r.text, sizeof r.text, "acquirer answered the sign-on");
+    (void)keep_durable(p, &r);
+}
+
+void forward_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer)
+{
+    if (answer->kind == DP_ACQUIRER_NETWORK)
+        answered_network(p);
+    else if (answer->kind == DP_ACQUIRER_TOTALS && p->pending.is_totals)
+        answered_totals(p, answer);
+    else if (answer->kind != DP_ACQUIRER_TOTALS)
+        answered_job(p, answer);
+    pending_done(p);
+}
+
+void forward_failed(struct dp_payment *p, uint32_t link_id)
+{
+    struct pending was = p->pending;
+    if (!was.busy || was.link_id != link_id)
+        return;
+    pending_done(p);
+    if (was.is_totals) {
+        struct dp_settle_result result;
+        memset(&result, 0, sizeof result);
+        result.reason = DP_REASON_NO_ANSWER;
+        p->config.ops.settled(p->config.ops.ctx, was.request, &result);
+    } else if (was.job.kind == DP_ACQUIRER_JOB_DEFERRED) {
+        /* it may have been heard: taken back, and asked again under a new STAN */
+        if (reverse_stan(p, was.job.record.tx, was.job.record.stan, NO_ANSWER_CODE,
+                         DP_REASON_NO_ANSWER) == DP_OK &&
+            dp_journal_flush(p->journal) < 0)
+            p->stopped = true;
+        dp_acquirer_failed(p->acquirer, &was.job, mono(p));
+    } else if (was.job.kind != DP_ACQUIRER_JOB_NONE) {
+        dp_acquirer_failed(p->acquirer, &was.job, mono(p));
+    }
+}
+
+void forward_link_up(struct dp_payment *p)
+{
+    size_t n = 0;
+    dp_acquirer_kick(p->acquirer);
+    if (p->pending.busy)
+        return;
+    if (dp_acquirer_pack_network(p->acquirer, SIGN_ON, p->packed, sizeof p->packed, &n) < 0)
+        return;
+    memcpy(p->masked, p->packed, n); /* a sign-on carries nothing of a card */
+    pending_begin(p, n);
+}
+
+/* ---- the sale or a person asks ---- */
+
+void dp_payment_forward(struct dp_payment *p, enum dp_forward_command command)
+{
+    p->held = command == DP_FORWARD_HOLD;
+    if (command == DP_FORWARD_NOW && p->acquirer != NULL)
+        dp_acquirer_kick(p->acquirer);
+}
+
+static void settle_refused(struct dp_payment *p, uint64_t request, enum dp_reason reason)
+{
+    struct dp_settle_result result;
+    memset(&result, 0, sizeof result);
+    result.reason = reason;
+    p->config.ops.settled(p->config.ops.ctx, request, &result);
+}
+
+void dp_payment_settle(struct dp_payment *p, uint64_t request)
+{
+    struct dp_acquirer_unsent unsent;
+    size_t n = 0;
+    if (p->acquirer == NULL || p->journal_err < 0 || p->stopped) {
+        settle_refused(p, request, DP_REASON_JOURNAL);
+        return;
+    }
+    dp_acquirer_unsent(p->acquirer, &unsent);
+    if (!p->link_up) {
+        settle_refused(p, request, DP_REASON_NO_LINK);
+        return;
+    }
+    if (p->pending.busy || p->door.state != DOOR_IDLE || unsent.n > 0) {
+        settle_refused(p, request, DP_REASON_BUSY);
+        return;
+    }
+    record_begin(p, DP_RECORD_SETTLED, NULL, &p->pending.settled);
+    if (dp_acquirer_pack_totals(p->acquirer, &p->pending.settled, p->packed, sizeof p->packed, &n) <
+        0) {
+        pending_done(p);
+        settle_refused(p, request, DP_REASON_BUSY);
+        return;
+    }
+    memcpy(p->masked, p->packed, n); /* totals carry nothing of a card */
+    p->pending.is_totals = true;
+    p->pending.request = request;
+    pending_begin(p, n);
+}

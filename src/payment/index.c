@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Payments as the journal tells them. Nothing is kept here that a restart could not read again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "machine.h"
+
+static uint32_t hash(const void *p, size_t n, uint32_t h)
+{
+    const uint8_t *b = p;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ b[i]) *
+            16777619U; /* FNV-1a: keys are random or the till's own, limits bound the rest */
+    return h;
+}
+
+static uint32_t tx_bucket(const uint8_t tx[16])
+{
+    return hash(tx, 16, 2166136261U) % INDEX_BUCKETS;
+}
+
+static uint32_t service_bucket(const char *sale_id, const char *service_id)
+{
+    uint32_t h = hash(sale_id, strlen(sale_id) + 1, 2166136261U);
+    return hash(service_id, strlen(service_id), h) % INDEX_BUCKETS;
+}
+
+int index_new(struct index *x)
+{
+    x->entries = calloc(DP_PAYMENT_INDEX_MAX, sizeof *x->entries);
+    if (x->entries == NULL)
+        return DP_ERR_NOMEM;
+    memset(x->by_tx, 0xFF, sizeof x->by_tx); /* -1 */
+    memset(x->by_service, 0xFF, sizeof x->by_service);
+    return DP_OK;
+}
+
+void index_free(struct index *x)
+{
+    free(x->entries);
+    x->entries = NULL;
+}
+
+/* The newest first: a reversal shares its sale's transaction id and must not hide it. */
+struct entry *index_by_tx(struct index *x, const uint8_t tx[16])
+{
+    for (int32_t i = x->by_tx[tx_bucket(tx)]; i >= 0; i = x->entries[i].next_tx)
+        if (!x->entries[i].is_reversal && memcmp(x->entries[i].tx, tx, 16) == 0)
+            return &x->entries[i];
+    return NULL;
+}
+
+struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id)
+{
+    if (service_id[0] == '\0')
+        return NULL;
+    for (int32_t i = x->by_service[service_bucket(sale_id, service_id)]; i >= 0;
+         i = x->entries[i].next_service)
+        if (strcmp(x->entries[i].sale_id, sale_id) == 0 &&
+            strcmp(x->entries[i].service_id, service_id) == 0)
+            return &x->entries[i];
+    return NULL;
+}
+
+static void unchain(struct index *x, int32_t i)
+{
+    struct entry *e = &x->entries[i];
+    int32_t *at = &x->by_tx[tx_bucket(e->tx)];
+    while (*at >= 0 && *at != i)
+        at = &x->entries[*at].next_tx;
+    if (*at == i)
+        *at = e->next_tx;
+    at = &x->by_service[service_bucket(e->sale_id, e->service_id)];
+    while (*at >= 0 && *at != i)
+        at = &x->entries[*at].next_service;
+    if (*at == i)
+        *at = e->next_service;
+}
+
+/* A free place, or that of the oldest payment which nothing is pending for. */
+static int32_t place(struct index *x)
+{
+    if (x->n < DP_PAYMENT_INDEX_MAX)
+        return (int32_t)x->n++;
+    for (uint32_t tried = 0; tried < DP_PAYMENT_INDEX_MAX; tried++) {
+        int32_t i = (int32_t)(x->cursor++ % DP_PAYMENT_INDEX_MAX);
+        const struct entry *e = &x->entries[i];
+        if (e->done && e->open_stan == 0 && e->forward != DP_FORWARD_PENDING) {
+            unchain(x, i);
+            return i;
+        }
+    }
+    return -1;
+}
+
+static struct entry *add(struct index *x, const struct dp_record *r)
+{
+    int32_t i = place(x);
+    struct entry *e;
+    DP_ASSERT(i >= 0); /* the queue of what is pending is far shorter than the index */
+    e = &x->entries[i];
+    memset(e, 0, sizeof *e);
+    memcpy(e->tx, r->tx, sizeof e->tx);
+    memcpy(e->original_tx, r->original_tx, sizeof e->original_tx);
+    memcpy(e->fingerprint, r->fingerprint, sizeof e->fingerprint);
+    memcpy(e->sale_id, r->sale_id, sizeof e->sale_id);
+    memcpy(e->service_id, r->service_id, sizeof e->service_id);
+    memcpy(e->poi_id, r->poi_id, sizeof e->poi_id);
+    memcpy(e->sale_tx, r->sale_tx, sizeof e->sale_tx);
+    memcpy(e->parcel, r->parcel, sizeof e->parcel);
+    e->amount = r->amount;
+    e->batch = r->batch;
+    e->business_date = r->business_date;
+    e->wall_ms = (int64_t)r->wall_ms;
+    uint32_t b = tx_bucket(e->tx);
+    e->next_tx = x->by_tx[b];
+    x->by_tx[b] = i;
+    b = service_bucket(e->sale_id, e->service_id);
+    e->next_service = x->by_service[b];
+    x->by_service[b] = i;
+    return e;
+}
+
+/* Cryptogram and ATC out of the record's EMV data: fixed places are not to be had, so both are
+ * looked for by tag. */
+static void take_cryptogram(struct entry *e, const struct dp_record *r)
+{
+    size_t at = 0;
+    while (at + 2 < r->emv_n) {
+        size_t tag_n = (r->emv[at] & 0x1F) == 0x1F ? 2 : 1;
+        size_t n = r->emv[at + tag_n];
+        const uint8_t *v = r->emv + at + tag_n + 1;
+        if (n > 127 || n > r->emv_n - (at + tag_n + 1))
+            return;
+        if (tag_n == 2 && r->emv[at] == 0x9F && r->emv[at + 1] == 0x26 && n == 8)
+            memcpy(e->cryptogram, v, 8);
+        if (tag_n == 2 && r->emv[at] == 0x9F && r->emv[at + 1] == 0x36 && n == 2)
+            e->atc = (uint16_t)(v[0] << 8 | v[1]);
+        at += tag_n + 1 + n;
+    }
+}
+
+static void count_round(struct round *round, const struct dp_record *r)
+{
+    if (r->mode == DP_MODE_OFFLINE) {
+        round->offline_n++;
+        round->offline_amount += (uint64_t)r->amount.minor;
+    } else if (r->mode == DP_MODE_DEFERRED) {
+        round->deferred_n++;
+        round->deferred_amount += (uint64_t)r->amount.minor;
+    } else if (r->action_code[0] != '\0') {
+        round->synced_wall_ms = (int64_t)r->wall_ms;
+    }
+}
+
+static void see_outcome(struct index *x, struct round *round, const struct dp_record *r)
+{
+    struct entry *e = index_by_tx(x, r->tx);
+    if (e == NULL)
+        return;
+    memcpy(e->rrn, r->rrn, sizeof e->rrn);
+    memcpy(e->auth_code, r->auth_code, sizeof e->auth_code);
+    memcpy(e->action_code, r->action_code, sizeof e->action_code);
+    memcpy(e->bin, r->bin, sizeof e->bin);
+    memcpy(e->last4, r->last4, sizeof e->last4);
+    memcpy(e->par, r->par, sizeof e->par);
+    memcpy(e->aid, r->aid, sizeof e->aid);
+    memcpy(e->card_hash, r->card_hash, sizeof e->card_hash);
+    e->has_card_hash = r->has_card_hash;
+    e->aid_n = r->aid_n;
+    e->stan = r->stan;
+    e->cvm = r->cvm;
+    e->interface = r->interface;
+    e->mode = r->mode;
+    e->reason = (enum dp_reason)r->reason;
+    e->pending_signature = r->pending_signature;
+    e->wall_ms = (int64_t)r->wall_ms;
+    e->headroom_amount = r->headroom_amount;
+    e->headroom_count = r->headroom_count;
+    e->round = round->number;
+    e->done = true;
+    e->open_stan = 0;
+    if (r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED)
+        e->forward = DP_FORWARD_PENDING;
+    take_cryptogram(e, r);
+    count_round(round, r);
+}
+
+static void see_reversal(struct index *x, const struct dp_record *r, bool is_void)
+{
+    struct entry *sale = index_by_tx(x, r->has_original_tx ? r->original_tx : r->tx);
+    if (sale == NULL)
+        return;
+    if (sale->open_stan != 0 && sale->open_stan == r->original.stan)
+        sale->open_stan = 0;
+    if (r->service_id[0] == '\0')
+        return; /* ours, about a message that got no answer; the payment itself ends by its OUTCOME
+                 */
+    sale->reversed = true;
+    if (is_void)
+        sale->forward = DP_FORWARD_NONE;
+    if (index_by_service(x, r->sale_id, r->service_id) != NULL)
+        return;
+    struct entry *e = add(x, r);
+    sale = index_by_tx(x, r->has_original_tx ? r->original_tx : r->tx);
+    e->is_reversal = true;
+    e->done = true;
+    e->mode = is_void ? DP_MODE_VOID : DP_MODE_REVERSED;
+    e->stan = r->stan;
+    memcpy(e->rrn, r->rrn, sizeof e->rrn);
+    if (sale != NULL) {
+        memcpy(e->bin, sale->bin, sizeof e->bin);
+        memcpy(e->last4, sale->last4, sizeof e->last4);
+        e->amount = sale->amount;
+    }
+    e->forward = is_void ? DP_FORWARD_NONE : DP_FORWARD_PENDING;
+}
+
+/* The reversal that stan stands for, among the sale-made ones of tx. */
+static struct entry *reversal_by_stan(struct index *x, const uint8_t tx[16], uint32_t stan)
+{
+    for (int32_t i = x->by_tx[tx_bucket(tx)]; i >= 0; i = x->entries[i].next_tx)
+        if (x->entries[i].is_reversal && x->entries[i].stan == stan &&
+            memcmp(x->entries[i].tx, tx, 16) == 0)
+            return &x->entries[i];
+    return NULL;
+}
+
+static void see_forwarded(struct index *x, struct round *round, const struct dp_record *r)
+{
+    struct entry *e = index_by_tx(x, r->tx);
+    round->synced_wall_ms = (int64_t)r->wall_ms;
+    if (r->result == 3) {
+        struct entry *reversal = reversal_by_stan(x, r->tx, r->stan);
+        if (reversal != NULL)
+            reversal->forward = DP_FORWARD_ACCEPTED;
+        return;
+    }
+    if (e == NULL)
+        return;
+    if (e->open_stan == r->stan)
+        e->open_stan = 0;
+    e->forward = r->result == 1 ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
+    if (r->auth_code[0] != '\0')
+        memcpy(e->auth_code, r->auth_code, sizeof e->auth_code);
+    memcpy(e->action_code, r->action_code, sizeof e->action_code);
+}
+
+void index_see(struct index *x, struct round *round, const struct dp_record *r)
+{
+    struct entry *e;
+    switch (r->type) {
+    case DP_RECORD_OPEN:
+        round->synced_wall_ms = (int64_t)r->wall_ms; /* provisioned: it was with the back office */
+        break;
+    case DP_RECORD_INTENT:
+        (void)add(x, r);
+        break;
+    case DP_RECORD_REQUESTED:
+        e = index_by_tx(x, r->tx);
+        if (e != NULL)
+            e->open_stan = r->stan;
+        break;
+    case DP_RECORD_OUTCOME:
+        see_outcome(x, round, r);
+        break;
+    case DP_RECORD_REVERSAL:
+        see_reversal(x, r, false);
+        break;
+    case DP_RECORD_VOID:
+        see_reversal(x, r, true);
+        break;
+    case DP_RECORD_FORWARDED:
+        see_forwarded(x, round, r);
+        break;
+    case DP_RECORD_TIME_SYNC:
+        round->synced_wall_ms = (int64_t)r->wall_ms;
+        break;
+    case DP_RECORD_SETTLED: {
+        uint32_t number = round->number + 1;
+        if (strcmp(r->action_code, "500") != 0)
+            break; /* out of balance: the round stays open */
+        memset(round, 0, sizeof *round);
+        round->number = number;
+        round->synced_wall_ms = (int64_t)r->wall_ms;
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+const struct entry *index_paid(const struct index *x, const char *sale_id, const char *sale_tx)
+{
+    if (sale_tx[0] == '\0')
+        return NULL;
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct entry *e = &x->entries[i];
+        bool paid = e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE ||
+                    (e->mode == DP_MODE_DEFERRED && e->forward != DP_FORWARD_DECLINED);
+        if (paid && !e->reversed && !e->is_reversal && strcmp(e->sale_tx, sale_tx) == 0 &&
+            strcmp(e->sale_id, sale_id) == 0)
+            return e;
+    }
+    return NULL;
+}

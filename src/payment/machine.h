@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The payment room's own: the machine's state, and the index of payments rebuilt from the journal.
+ */
+#ifndef DP_PAYMENT_MACHINE_H
+#define DP_PAYMENT_MACHINE_H
+
+#include <doorpay/acquirer.h>
+#include <doorpay/payment.h>
+
+#include "base/limits.h"
+
+/* One payment or reversal as the journal tells it. */
+struct entry {
+    uint8_t tx[16], original_tx[16], fingerprint[32], card_hash[16], cryptogram[8];
+    char sale_id[21], service_id[11], poi_id[41], sale_tx[65], parcel[36];
+    struct dp_money amount;
+    char rrn[13], auth_code[7], action_code[4], bin[7], last4[5], par[30];
+    uint32_t stan, batch, business_date, cvm, interface;
+    uint16_t atc;
+    uint8_t aid[16], aid_n;
+    enum dp_mode mode; /* NONE until OUTCOME */
+    enum dp_reason reason;
+    enum dp_forward_state forward;
+    bool done, reversed, is_reversal, pending_signature, has_card_hash;
+    uint32_t open_stan; /* a REQUESTED that nothing has closed yet; 0: none */
+    int64_t wall_ms;
+    uint64_t headroom_amount, headroom_count;
+    uint32_t round;
+    int32_t next_tx, next_service; /* hash chains; -1 ends */
+};
+
+#define INDEX_BUCKETS 4096
+
+struct index {
+    struct entry *entries; /* DP_PAYMENT_INDEX_MAX */
+    uint32_t n, cursor;    /* cursor: where the next eviction looks first */
+    int32_t by_tx[INDEX_BUCKETS], by_service[INDEX_BUCKETS];
+};
+
+/* What the round has used of its ceilings: offline and deferred since the last settled batch or
+ * epoch. */
+struct round {
+    uint32_t number;
+    uint64_t offline_n, offline_amount, deferred_n, deferred_amount;
+    int64_t synced_wall_ms; /* last verified answer of the acquirer; 0: never */
+};
+
+enum door_state {
+    DOOR_IDLE = 0,
+    DOOR_TAP,       /* INTENT durable, the card process works */
+    DOOR_ONLINE,    /* REQUESTED durable, waiting for the acquirer */
+    DOOR_COMPLETING /* the acquirer's word (or its absence) is with the card */
+};
+
+#define WAITERS_MAX 4
+
+/* The payment at the door. */
+struct door {
+    enum door_state state;
+    struct dp_pay_request request;
+    uint64_t waiters[WAITERS_MAX];
+    unsigned waiters_n;
+    uint8_t tx[16];
+    struct dp_emv_transaction transaction;
+    bool cancelled, seen, policy_offline, policy_deferred, asked_online, answered, issuer_approved;
+    enum dp_reason policy_reason; /* why the second policy step said no; NONE: it did not */
+    struct dp_acquirer_answer answer;
+    struct dp_record requested;
+    uint32_t link_id;
+    int64_t deadline_ms;
+};
+
+/* The one message of store-and-forward, totals or network that waits for its answer. */
+struct pending {
+    bool busy;
+    uint32_t link_id;
+    int64_t deadline_ms;
+    struct dp_acquirer_job job; /* kind NONE: totals or network */
+    bool is_totals;
+    struct dp_record settled;
+    uint64_t request; /* of the settlement */
+};
+
+struct dp_payment {
+    struct dp_payment_config config;
+    struct dp_journal *journal;
+    int journal_err; /* why no new payment is taken; DP_OK: it may */
+    struct dp_acquirer *acquirer;
+    struct index index;
+    struct round round;
+    struct door door;
+    struct pending pending;
+    bool link_up, reader_ok, held, stopped;
+    uint32_t next_link_id;
+    uint32_t sequence; /* 9F41 */
+    uint8_t journal_id[16];
+    uint8_t packed[DP_ISO8583_MESSAGE_MAX], masked[DP_ISO8583_MESSAGE_MAX];
+};
+
+/* ---- index.c ---- */
+int index_new(struct index *x);
+void index_free(struct index *x);
+struct entry *index_by_tx(struct index *x, const uint8_t tx[16]);
+struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id);
+/* Every record goes through here: the index and the round are a function of the journal. */
+void index_see(struct index *x, struct round *round, const struct dp_record *r);
+/* The approved, unreversed payment of a sale's transaction, or NULL. */
+const struct entry *index_paid(const struct index *x, const char *sale_id, const char *sale_tx);
+
+/* ---- payment.c ---- */
+int64_t mono(const struct dp_payment *p);
+int64_t wall(const struct dp_payment *p);
+/* A record of tx with what every record of this terminal has. */
+void record_begin(const struct dp_payment *p, enum dp_record_type type, const uint8_t tx[16],
+                  struct dp_record *r);
+/* Appends; the index and the acquirer see it. An error is fail-stop, noted in p->stopped. */
+int keep(struct dp_payment *p, struct dp_record *r);
+int keep_durable(struct dp_payment *p, struct dp_record *r); /* and flush */
+int bind(struct dp_payment *p);                              /* checkpoint */
+/* Sends a packed message; its masked copy goes to the wire log. The link's number for it. */
+uint32_t send_packed(struct dp_payment *p, const uint8_t *packed, const uint8_t *masked, size_t n);
+
+/* ---- policy.c ---- */
+void headroom(const struct dp_payment *p, struct dp_headroom *out);
+/* May this amount be approved without a link (deferred: kept for later)? NONE, or the limit in the
+ * way. */
+enum dp_reason policy_offline(const struct dp_payment *p, int64_t amount);
+enum dp_reason policy_deferred(const struct dp_payment *p, int64_t amount);
+/* The second policy step. */
+enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen *seen,
+                           int64_t amount, struct dp_emv_policy_answer *answer);
+/* Same cryptogram again, or an ATC that did not rise, for a card this journal knows (A16). */
+bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
+                     const struct dp_emv_summary *s);
+
+/* ---- claims.c: what the card process says, held against what the vault knows ---- */
+bool claims_amount(const struct dp_payment *p, const uint8_t *emv, size_t n);
+bool claims_offline(const struct dp_payment *p, const struct dp_card_outcome *o);
+bool claims_deferred(const struct dp_payment *p, const struct dp_card_outcome *o);
+
+/* ---- result.c ---- */
+void result_of(const struct dp_payment *p, const struct entry *e, struct dp_pay_result *out);
+void refuse(struct dp_payment *p, uint64_t request, enum dp_reason reason);
+enum dp_reason reason_of_emv(enum dp_emv_outcome outcome, enum dp_emv_reason reason);
+
+/* ---- door.c ---- */
+void door_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer);
+void door_no_answer(struct dp_payment *p);
+void door_tick(struct dp_payment *p, int64_t now, int64_t *wait);
+
+/* ---- carddata.c: the side store and sealed data for a message ---- */
+struct message_card {
+    struct dp_acquirer_card card;
+    uint8_t pan_blob[DP_SEALED_MAX], track2_blob[DP_SEALED_MAX], track2[19];
+};
+/* From what the card process sealed; in the clear profile the token opens it. Wipe with
+ * message_card_wipe. */
+int message_card_from(struct dp_payment *p, const uint8_t tx[16],
+                      const struct dp_card_sealed *sealed, struct message_card *out);
+/* From the side store. */
+int message_card_stored(struct dp_payment *p, const uint8_t tx[16], bool track2,
+                        struct message_card *out);
+void message_card_wipe(struct message_card *c);
+/* Nothing of tx's card is needed any more: unreadable after the next shred. A failure is logged,
+ * the shred finds it again. */
+void card_data_drop(struct dp_payment *p, const uint8_t tx[16]);
+
+/* ---- forward.c ---- */
+void forward_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer);
+void forward_failed(struct dp_payment *p, uint32_t link_id);
+void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait);
+void forward_link_up(struct dp_payment *p);
+
+/* ---- reverse.c ---- */
+/* REVERSAL of tx's message stan into the batch in memory; the caller binds or flushes. */
+int reverse_stan(struct dp_payment *p, const uint8_t tx[16], uint32_t stan, uint32_t msg_reason,
+                 enum dp_reason reason);
+
+#endif

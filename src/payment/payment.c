@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening, closing what was in flight, and what every step of a payment does with its records. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/log.h"
+#include "machine.h"
+
+#define INTERRUPTED_REASON_CODE 4007 /* DE25: the terminal could not complete */
+#define TICK_MAX_MS             60000
+
+int64_t mono(const struct dp_payment *p)
+{
+    return p->config.clock->mono_ms(p->config.clock->ctx);
+}
+
+int64_t wall(const struct dp_payment *p)
+{
+    return p->config.clock->wall_ms(p->config.clock->ctx);
+}
+
+void record_begin(const struct dp_payment *p, enum dp_record_type type, const uint8_t tx[16],
+                  struct dp_record *r)
+{
+    const struct dp_params *params = p->config.params;
+    struct dp_acquirer_batch batch = {0};
+    memset(r, 0, sizeof *r);
+    r->type = type;
+    if (tx != NULL) {
+        memcpy(r->tx, tx, sizeof r->tx);
+        r->has_tx = true;
+    }
+    if (params == NULL)
+        return;
+    memcpy(r->tid, params->terminal.tid, sizeof r->tid);
+    memcpy(r->mid, params->terminal.mid, sizeof r->mid);
+    r->params_version = (uint32_t)params->version;
+    r->business_date = dp_params_business_date(params, wall(p));
+    dp_acquirer_batch(p->acquirer, &batch);
+    r->batch = batch.batch;
+}
+
+static int fail_stop(struct dp_payment *p, const char *what, int err)
+{
+    if (err == DP_ERR_FULL && !p->stopped) {
+        dp_log(DP_LOG_ERROR, "%s: %s", what, dp_strerr(err));
+        return err; /* refused before anything was written: the journal still stands */
+    }
+    dp_log(DP_LOG_ERROR, "%s: %s; nothing may go on", what, dp_strerr(err));
+    p->stopped = true;
+    return err;
+}
+
+int keep(struct dp_payment *p, struct dp_record *r)
+{
+    int err = p->journal == NULL ? DP_ERR_STATE : dp_journal_append(p->journal, r);
+    if (err < 0)
+        return fail_stop(p, "journal record", err);
+    index_see(&p->index, &p->round, r);
+    if (p->acquirer != NULL)
+        dp_acquirer_see(p->acquirer, r);
+    return DP_OK;
+}
+
+int keep_durable(struct dp_payment *p, struct dp_record *r)
+{
+    int err = keep(p, r);
+    if (err == DP_OK) {
+        err = dp_journal_flush(p->journal);
+        if (err < 0)
+            p->stopped = true;
+    }
+    return err;
+}
+
+int bind(struct dp_payment *p)
+{
+    int err = dp_journal_checkpoint(p->journal);
+    if (err < 0) {
+        dp_log(DP_LOG_ERROR, "journal checkpoint: %s; nothing may go on", dp_strerr(err));
+        p->stopped = true;
+    }
+    return err;
+}
+
+uint32_t send_packed(struct dp_payment *p, const uint8_t *packed, const uint8_t *masked, size_t n)
+{
+    uint32_t id = ++p->next_link_id;
+    DP_ASSERT(n > 0 && n <= DP_ISO8583_MESSAGE_MAX);
+    if (p->config.ops.wire != NULL)
+        p->config.ops.wire(p->config.ops.ctx, true, masked, n);
+    if (p->config.ops.link_send(p->config.ops.ctx, id, packed, n) < 0)
+        dp_log(DP_LOG_WARNING, "no link process to send with");
+    return id;
+}
+
+/* While opening: the acquirer does not exist before the journal's id is known, so records are seen
+ * twice. */
+static void see_at_open(void *user, const struct dp_record *r)
+{
+    struct dp_payment *p = user;
+    index_see(&p->index, &p->round, r);
+}
+
+static void see_for_acquirer(void *user, const struct dp_record *r)
+{
+    dp_acquirer_see(user, r);
+}
+
+static int make_acquirer(struct dp_payment *p)
+{
+    const struct dp_params *params = p->config.params;
+    struct dp_acquirer_config c;
+    memset(&c, 0, sizeof c);
+    memcpy(c.tid, params->terminal.tid, sizeof c.tid);
+    memcpy(c.mid, params->terminal.mid, sizeof c.mid);
+    memcpy(c.acquirer_id, params->terminal.acquirer_id, sizeof c.acquirer_id);
+    c.currency = params->terminal.currency;
+    c.exponent = params->terminal.exponent;
+    c.utc_offset_min = params->terminal.utc_offset_min;
+    c.mac_len = (uint8_t)params->acquirer.mac_len;
+    c.dual = params->acquirer.message == DP_MESSAGE_DUAL;
+    c.clear_card = params->acquirer.card_data == DP_CARD_DATA_CLEAR;
+    c.online_timeout_ms = params->acquirer.online_timeout_ms;
+    c.retry_first_ms = params->acquirer.retry_first_ms;
+    c.retry_max_ms = params->acquirer.retry_max_ms;
+    c.repeat_max = params->acquirer.repeat_max;
+    memcpy(c.journal, p->journal_id, sizeof c.journal);
+    c.hsm = p->config.hsm;
+    c.clock = p->config.clock;
+    c.random = p->config.random;
+    return dp_acquirer_new(&c, &p->acquirer);
+}
+
+static int take_params_into_use(struct dp_payment *p)
+{
+    const struct dp_params *params = p->config.params;
+    struct dp_record r;
+    record_begin(p, DP_RECORD_PARAMS, NULL, &r);
+    r.params_version = (uint32_t)params->version;
+    memcpy(r.digest, params->digest, sizeof r.digest);
+    r.has_digest = true;
+    return keep_durable(p, &r);
+}
+
+/* A payment that the last run left without an end: nothing was answered to the sale, so it is not
+ * paid. */
+static int close_one(struct dp_payment *p, const struct entry *open)
+{
+    struct dp_record r;
+    struct entry e = *open; /* the index moves under keep() */
+    int err;
+    if (e.open_stan != 0) {
+        err = reverse_stan(p, e.tx, e.open_stan, INTERRUPTED_REASON_CODE, DP_REASON_INTERRUPTED);
+        if (err < 0)
+            return err;
+    }
+    if (e.done)
+        return DP_OK; /* a deferred authorisation in flight: its OUTCOME stands, it is asked again
+                       */
+    record_begin(p, DP_RECORD_OUTCOME, e.tx, &r);
+    r.amount = e.amount;
+    r.has_amount = true;
+    r.mode = DP_MODE_DECLINED;
+    r.reason = DP_REASON_INTERRUPTED;
+    memcpy(r.sale_id, e.sale_id, sizeof r.sale_id);
+    memcpy(r.service_id, e.service_id, sizeof r.service_id);
+    memcpy(r.parcel, e.parcel, sizeof r.parcel);
+    return keep(p, &r);
+}
+
+static int close_open_payments(struct dp_payment *p)
+{
+    unsigned closed = 0;
+    for (uint32_t i = 0; i < p->index.n; i++) {
+        const struct entry *e = &p->index.entries[i];
+        if (e->is_reversal || (e->done && e->open_stan == 0))
+            continue;
+        int err = close_one(p, e);
+        if (err < 0)
+            return err;
+        closed++;
+    }
+    if (closed == 0)
+        return DP_OK;
+    dp_log(DP_LOG_WARNING, "%u payments were in flight at the last end and are closed", closed);
+    return bind(p);
+}
+
+static int open_journal(struct dp_payment *p)
+{
+    struct dp_journal_config c;
+    struct dp_journal_opened opened = {0};
+    int err;
+    memset(&c, 0, sizeof c);
+    c.store = p->config.store;
+    c.hsm = p->config.hsm;
+    c.clock = p->config.clock;
+    c.random = p->config.random;
+    memcpy(c.software_digest, p->config.software_digest, sizeof c.software_digest);
+    c.reserve_bytes = p->config.reserve_bytes;
+    err = dp_journal_open(&c, see_at_open, p, &opened, &p->journal);
+    if (err < 0) {
+        dp_log(DP_LOG_ERROR, "journal: %s; no payment is taken", dp_strerr(err));
+        return err;
+    }
+    dp_journal_id(p->journal, p->journal_id);
+    if (opened.recovered)
+        dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");
+    return DP_OK;
+}
+
+/* With journal and parameters there: the acquirer's state, and what was in flight. */
+static int begin(struct dp_payment *p)
+{
+    struct dp_verify_options none;
+    struct dp_verify_result ignored;
+    int err = make_acquirer(p);
+    if (err < 0)
+        return err;
+    memset(&none, 0, sizeof none);
+    err = dp_journal_verify(&p->config.store, &none, see_for_acquirer, p->acquirer, &ignored);
+    if (err == DP_OK)
+        err = close_open_payments(p);
+    if (err == DP_OK)
+        err = take_params_into_use(p);
+    return err;
+}
+
+int dp_payment_open(const struct dp_payment_config *config, struct dp_payment **out)
+{
+    struct dp_payment *p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return DP_ERR_NOMEM;
+    p->config = *config;
+    if (index_new(&p->index) < 0) {
+        free(p);
+        return DP_ERR_NOMEM;
+    }
+    p->journal_err = open_journal(p);
+    if (p->journal_err == DP_OK && config->params != NULL) {
+        p->journal_err = begin(p);
+        if (p->journal_err < 0)
+            dp_log(DP_LOG_ERROR, "payments cannot begin: %s", dp_strerr(p->journal_err));
+    }
+    *out = p;
+    return DP_OK;
+}
+
+void dp_payment_free(struct dp_payment **pp)
+{
+    struct dp_payment *p = *pp;
+    if (p == NULL)
+        return;
+    dp_acquirer_free(&p->acquirer);
+    dp_journal_free(&p->journal);
+    index_free(&p->index);
+    free(p);
+    *pp = NULL;
+}
+
+void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_status_query *q)
+{
+    struct dp_pay_result r;
+    const struct entry *e = q->by_tx ? index_by_tx(&p->index, q->tx)
+                                     : index_by_service(&p->index, q->sale_id, q->service_id);
+    if (e == NULL) {
+        refuse(p, request, DP_REASON_NOT_FOUND);
+        return;
+    }
+    result_of(p, e, &r);
+    p->config.ops.result(p->config.ops.ctx, request, &r);
+}
+
+static const char *trouble(const struct dp_payment *p)
+{
+    if (p->stopped)
+        return "the journal can no longer be written";
+    if (p->journal_err == DP_ERR_ROLLBACK)
+        return "the journal is older than the key store says: no payment until it is examined";
+    if (p->journal_err == DP_ERR_TAMPERED)
+        return "the journal was tampered with: no payment until it is examined";
+    if (p->journal_err < 0)
+        return "the journal cannot be opened";
+    if (p->config.params == NULL)
+        return "no valid parameter set";
+    if (!p->reader_ok)
+        return "no card reader";
+    if (!p->link_up)
+        return "no network: payments go on within the limits left";
+    return "";
+}
+
+void dp_payment_diagnose(struct dp_payment *p, struct dp_diagnosis *out)
+{
+    const struct dp_params *params = p->config.params;
+    struct dp_acquirer_batch batch = {0};
+    memset(out, 0, sizeof *out);
+    out->journal_ok = p->journal_err == DP_OK && !p->stopped;
+    out->params_ok = params != NULL;
+    out->link_up = p->link_up;
+    out->reader_ok = p->reader_ok;
+    out->busy = p->door.state != DOOR_IDLE;
+    memcpy(out->journal, p->journal_id, sizeof out->journal);
+    if (p->acquirer != NULL)
+        dp_acquirer_batch(p->acquirer, &batch);
+    out->batch = batch.batch;
+    headroom(p, &out->headroom);
+    if (params != NULL) {
+        out->params_version = params->version;
+        memcpy(out->tid, params->terminal.tid, sizeof out->tid);
+        memcpy(out->mid, params->terminal.mid, sizeof out->mid);
+        memcpy(out->merchant_name, params->terminal.merchant_name, sizeof out->merchant_name);
+        out->currency = params->terminal.currency;
+        out->exponent = params->terminal.exponent;
+        out->business_date = dp_params_business_date(params, wall(p));
+    }
+    (void)snprintf(out->trouble, sizeof out->trouble, "%s", trouble(p));
+}
+
+void dp_payment_totals(struct dp_payment *p, struct dp_till_totals *out)
+{
+    struct dp_acquirer_batch batch = {0};
+    struct dp_acquirer_unsent unsent = {0};
+    memset(out, 0, sizeof *out);
+    if (p->journal != NULL)
+        dp_journal_totals(p->journal, &out->totals);
+    if (p->acquirer == NULL)
+        return;
+    dp_acquirer_batch(p->acquirer, &batch);
+    dp_acquirer_unsent(p->acquirer, &unsent);
+    out->batch = batch.batch;
+    out->sales_n = batch.sales_n;
+    out->sales_amount = batch.sales_amount;
+    out->reversals_n = batch.reversals_n;
+    out->reversals_amount = batch.reversals_amount;
+    out->pending_n = unsent.n;
+    out->pending_amount = unsent.amount;
+    out->business_date = dp_params_business_date(p->config.params, wall(p));
+    out->money.currency = p->config.params->terminal.currency;
+    out->money.exponent = p->config.params->terminal.exponent;
+}
+
+void dp_payment_link_up(struct dp_payment *p, bool up)
+{
+    if (p->link_up == up)
+        return;
+    p->link_up = up;
+    dp_log(DP_LOG_INFO, "acquirer link is %s", up ? "up" : "down");
+    if (up && p->acquirer != NULL)
+        forward_link_up(p);
+}
+
+void dp_payment_link_answer(struct dp_payment *p, const uint8_t *bytes, size_t n)
+{
+    struct dp_acquirer_answer answer;
+    size_t masked_n = 0;
+    int err;
+    if (p->acquirer == NULL || n > sizeof p->masked)
+        return;
+    memset(&answer, 0, sizeof answer);
+    err = dp_acquirer_take(p->acquirer, bytes, n, &answer, p->masked, &masked_n);
+    if (masked_n > 0 && p->config.ops.wire != NULL)
+        p->config.ops.wire(p->config.ops.ctx, false, p->masked, masked_n);
+    if (err < 0 || answer.kind == DP_ACQUIRER_NO_ANSWER) {
+        dp_log(DP_LOG_WARNING, "a message from the acquirer is no answer: %s",
+               err < 0 ? dp_strerr(err) : answer.why);
+        return;
+    }
+    if (answer.kind == DP_ACQUIRER_ONLINE)
+        door_answer(p, &answer);
+    else
+        forward_answer(p, &answer);
+}
+
+void dp_payment_link_failed(struct dp_payment *p, uint32_t id, bool sent)
+{
+    (void)sent; /* a byte may have left that the link does not know of: both are taken back */
+    if (p->door.state == DOOR_ONLINE && p->door.link_id == id)
+        door_no_answer(p);
+    else if (p->pending.busy && p->pending.link_id == id)
+        forward_failed(p, id);
+}
+
+int dp_payment_tick(struct dp_payment *p)
+{
+    int64_t now = mono(p), wait = TICK_MAX_MS;
+    if (p->stopped || p->acquirer == NULL)
+        return TICK_MAX_MS;
+    door_tick(p, now, &wait);
+    if (!p->stopped)
+        forward_tick(p, now, &wait);
+    DP_ASSERT(wait >= 0);
+    return wait > TICK_MAX_MS ? TICK_MAX_MS : (int)wait;
+}
+
+bool dp_payment_stopped(const struct dp_payment *p)
+{
+    return p->stopped;
+}

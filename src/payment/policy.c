@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The offline policy: every number comes from the signed parameters. */
+#include <string.h>
+
+#include "base/secret.h"
+#include "machine.h"
+
+static int64_t left_of(uint64_t most, uint64_t used)
+{
+    return used >= most ? 0 : (int64_t)(most - used);
+}
+
+static int64_t sync_left_s(const struct dp_payment *p)
+{
+    const struct dp_params *params = p->config.params;
+    int64_t since = (wall(p) - p->round.synced_wall_ms) / 1000;
+    /* a clock set back makes the last sync look like the future: that earns no time */
+    if (p->round.synced_wall_ms == 0 || since < 0 ||
+        since > (int64_t)params->offline.since_sync_max_s)
+        return 0;
+    return (int64_t)params->offline.since_sync_max_s - since;
+}
+
+void headroom(const struct dp_payment *p, struct dp_headroom *out)
+{
+    const struct dp_params *params = p->config.params;
+    struct dp_acquirer_unsent unsent = {0};
+    memset(out, 0, sizeof *out);
+    if (p->acquirer != NULL)
+        dp_acquirer_unsent(p->acquirer, &unsent);
+    out->unsent_count = unsent.n;
+    out->unsent_amount = (int64_t)unsent.amount;
+    out->oldest_unsent_ms = unsent.oldest_wall_ms;
+    if (params == NULL)
+        return;
+    out->offline_amount = left_of(params->offline.round_amount_max, p->round.offline_amount);
+    out->offline_count = (uint32_t)left_of(params->offline.round_count_max, p->round.offline_n);
+    if (params->deferred.allowed) {
+        out->deferred_amount = left_of(params->deferred.round_amount_max, p->round.deferred_amount);
+        out->deferred_count =
+            (uint32_t)left_of(params->deferred.round_count_max, p->round.deferred_n);
+    }
+    out->sync_left_s = sync_left_s(p);
+}
+
+enum dp_reason policy_offline(const struct dp_payment *p, int64_t amount)
+{
+    struct dp_headroom h;
+    headroom(p, &h);
+    if (amount > (int64_t)p->config.params->offline.payment_max)
+        return DP_REASON_LIMIT_PAYMENT;
+    if (h.sync_left_s == 0)
+        return DP_REASON_LIMIT_SYNC;
+    if (amount > h.offline_amount || h.offline_count == 0)
+        return DP_REASON_LIMIT_ROUND;
+    return DP_REASON_NONE;
+}
+
+enum dp_reason policy_deferred(const struct dp_payment *p, int64_t amount)
+{
+    struct dp_headroom h;
+    headroom(p, &h);
+    if (!p->config.params->deferred.allowed)
+        return DP_REASON_NO_LINK;
+    if (amount > (int64_t)p->config.params->deferred.payment_max)
+        return DP_REASON_LIMIT_PAYMENT;
+    if (h.sync_left_s == 0)
+        return DP_REASON_LIMIT_SYNC;
+    if (amount > h.deferred_amount || h.deferred_count == 0)
+        return DP_REASON_LIMIT_ROUND;
+    return DP_REASON_NONE;
+}
+
+/* What this card has had approved without a link in this round. */
+static bool card_cap_reached(const struct dp_payment *p, const uint8_t card_hash[16],
+                             int64_t amount)
+{
+    const struct dp_params_offline *o = &p->config.params->offline;
+    uint64_t n = 0, sum = 0;
+    for (uint32_t i = 0; i < p->index.n; i++) {
+        const struct entry *e = &p->index.entries[i];
+        bool without_link = e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED;
+        if (!without_link || e->is_reversal || e->round != p->round.number || !e->has_card_hash ||
+            memcmp(e->card_hash, card_hash, sizeof e->card_hash) != 0)
+            continue;
+        n++;
+        sum += (uint64_t)e->amount.minor;
+    }
+    return n + 1 > o->card_count_max || sum + (uint64_t)amount > o->card_amount_max;
+}
+
+enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen *seen,
+                           int64_t amount, struct dp_emv_policy_answer *answer)
+{
+    const struct dp_params *params = p->config.params;
+    const struct dp_emv_summary *s = &seen->summary;
+    memset(answer, 0, sizeof *answer);
+    answer->verdict = DP_EMV_POLICY_DECLINE;
+    if (!dp_params_bin_permits(params, seen->bin8, s->aid, s->aid_n))
+        return DP_REASON_BIN_AID;
+    answer->on_exception_list = dp_params_is_exception(params, seen->card_hash);
+    if (answer->on_exception_list)
+        return DP_REASON_EXCEPTION_LIST;
+    answer->verdict = DP_EMV_POLICY_GO_ON;
+    if (card_cap_reached(p, seen->card_hash, amount))
+        return p->link_up ? DP_REASON_NONE : DP_REASON_LIMIT_CARD;
+    answer->offline_allowed = p->door.transaction.offline_allowed;
+    answer->deferred_allowed = p->door.transaction.deferred_allowed;
+    return DP_REASON_NONE;
+}
+
+bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
+                     const struct dp_emv_summary *s)
+{
+    static const uint8_t none[8] = {0};
+    for (uint32_t i = 0; i < p->index.n; i++) {
+        const struct entry *e = &p->index.entries[i];
+        bool same_card = e->has_card_hash && memcmp(e->card_hash, card_hash, 16) == 0;
+        if (!e->done || e->is_reversal || memcmp(e->cryptogram, none, sizeof none) == 0)
+            continue;
+        if (memcmp(e->cryptogram, s->cryptogram, sizeof e->cryptogram) == 0)
+            return true;
+        if (same_card && s->atc <= e->atc)
+            return true;
+    }
+    return false;
+}
