@@ -11,6 +11,7 @@ static const struct verb {
     const char *name, *what;
     int (*run)(int argc, char **argv);
 } verbs[] = {
+    {"card", "a virtual card in the vpcd reader, from a text profile", sim_card},
     {"keys", "make every test key and certificate; sign a terminal's request", sim_keys},
 };
 

@@ -168,7 +168,8 @@ int sim_tlv_replace(struct sim_buf *b, uint32_t tag, const uint8_t *value, size_
     if (err != DP_OK)
         return err;
     inner.n = 0;
-    sim_put_tlv(&inner, tag, value, n);
+    if (value != NULL)
+        sim_put_tlv(&inner, tag, value, n);
     for (size_t i = path.n - 1; i > 0; i--) {
         const struct sim_tlv *around = &path.step[i - 1], *e = &path.step[i];
         outer.n = 0;

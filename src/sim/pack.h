@@ -35,7 +35,7 @@ DP_MUST_USE int sim_tlv_next(const uint8_t *p, size_t end, size_t *at, struct si
 /* The first element of that tag, at any depth (templates are entered). DP_ERR_NOT_FOUND. */
 DP_MUST_USE int sim_tlv_find(const uint8_t *p, size_t n, uint32_t tag, struct sim_tlv *out);
 /* Puts another value into the first element of that tag and mends the lengths of the templates
- * around it. DP_ERR_NOT_FOUND. */
+ * around it; value NULL takes the element out. DP_ERR_NOT_FOUND. */
 DP_MUST_USE int sim_tlv_replace(struct sim_buf *b, uint32_t tag, const uint8_t *value, size_t n);
 
 /* Data object lists: bytes the list asks for, and where one tag's bytes lie among them. */

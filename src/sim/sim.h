@@ -10,6 +10,7 @@ enum sim_exit {
     SIM_USAGE = 2
 };
 
+int sim_card(int argc, char **argv);
 int sim_keys(int argc, char **argv);
 
 #endif
