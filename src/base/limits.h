@@ -8,6 +8,9 @@
 #define DP_TLV_NESTING_MAX 8     /* templates in templates */
 #define DP_TLV_LENGTH_MAX  65535 /* bytes of one value */
 
+/* ---- cbor ---- */
+#define DP_CBOR_NESTING_MAX 8
+
 /* ---- card ---- */
 #define DP_APDU_COMMAND_MAX  261  /* short C-APDU: header, Lc, 255, Le; libnfc aborts over 262 */
 #define DP_APDU_RESPONSE_MAX 258  /* 256 data + SW1 SW2 */
