@@ -243,6 +243,7 @@ static int set_record(app *a, char *key, char *value)
 {
     struct sim_record *r;
     char *at = key, *part[4];
+    uint64_t sfi, number;
     size_t n = 0;
     if (a->records_n == SIM_RECORDS_MAX)
         return DP_ERR_LIMIT;
@@ -252,11 +253,12 @@ static int set_record(app *a, char *key, char *value)
         n++;
     if (n < 3 || (n == 4 && strcmp(part[3], "signed") != 0))
         return DP_ERR_FORMAT;
-    r->sfi = (uint8_t)atoi(part[1]);
-    r->number = (uint8_t)atoi(part[2]);
-    r->is_signed = n == 4;
-    if (r->sfi < 1 || r->sfi > 30 || r->number < 1)
+    if (sim_text_uint(part[1], 30, &sfi) != DP_OK ||
+        sim_text_uint(part[2], 255, &number) != DP_OK || sfi < 1 || number < 1)
         return DP_ERR_RANGE;
+    r->sfi = (uint8_t)sfi;
+    r->number = (uint8_t)number;
+    r->is_signed = n == 4;
     for (char *t = sim_text_next(&value); t != NULL; t = sim_text_next(&value)) {
         if (r->n == SIM_RECORD_TAGS_MAX)
             return DP_ERR_LIMIT;
