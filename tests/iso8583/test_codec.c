@@ -133,7 +133,7 @@ static void setters_fail_once_and_pack_says_where(void **state)
 {
     struct dp_iso8583_message m;
     struct dp_iso8583_error error;
-    uint8_t out[64];
+    uint8_t out[64], longest[999] = {0};
     size_t n;
     dp_iso8583_init(&m, 1200);
     dp_iso8583_set_number(&m, 11, 1000000, 6);
@@ -145,7 +145,7 @@ static void setters_fail_once_and_pack_says_where(void **state)
     assert_int_equal(dp_iso8583_pack(pos(), &m, 8, out, sizeof out, &n, &error), DP_ERR_ARG);
     dp_iso8583_init(&m, 1200);
     for (int i = 0; i < 6; i++)
-        dp_iso8583_set(&m, 48, out, 0 + 999);
+        dp_iso8583_set(&m, 48, longest, sizeof longest);
     assert_int_equal(m.err, DP_ERR_SPACE);
 }
 
