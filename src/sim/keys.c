@@ -135,14 +135,15 @@ static int make_emv(const struct options *o)
 static int make_secrets(const char *dir)
 {
     static const char *const names[] = {"issuer-ac.hex", "issuer-mac.hex", "issuer-enc.hex",
-                                        "bdk.hex"};
+                                        "bdk.hex", "exceptions.hex"};
     char path[PATH_SIZE];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        uint8_t key[16];
+        uint8_t key[32];
+        size_t n = strcmp(names[i], "exceptions.hex") == 0 ? 32 : 16;
         int err;
         if (RAND_bytes(key, sizeof key) != 1)
             return DP_ERR_RANDOM;
-        err = sim_write_hex_file(sim_path(path, sizeof path, dir, names[i]), key, 16, true);
+        err = sim_write_hex_file(sim_path(path, sizeof path, dir, names[i]), key, n, true);
         if (err != DP_OK)
             return err;
     }

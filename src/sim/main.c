@@ -13,6 +13,7 @@ static const struct verb {
 } verbs[] = {
     {"card", "a virtual card in the vpcd reader, from a text profile", sim_card},
     {"keys", "make every test key and certificate; sign a terminal's request", sim_keys},
+    {"params", "pack and sign a parameter set from its text form", sim_params},
 };
 
 static void help(FILE *to)

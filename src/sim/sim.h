@@ -12,5 +12,6 @@ enum sim_exit {
 
 int sim_card(int argc, char **argv);
 int sim_keys(int argc, char **argv);
+int sim_params(int argc, char **argv);
 
 #endif
