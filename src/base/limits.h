@@ -12,13 +12,17 @@
 #define DP_CBOR_NESTING_MAX 8
 
 /* ---- card ---- */
-#define DP_APDU_COMMAND_MAX  261  /* short C-APDU: header, Lc, 255, Le; libnfc aborts over 262 */
-#define DP_APDU_RESPONSE_MAX 258  /* 256 data + SW1 SW2 */
-#define DP_APDU_CHAIN_MAX    16   /* GET RESPONSE and 6Cxx rounds for one command */
-#define DP_CARD_DATA_MAX     2048 /* bytes of one answer after GET RESPONSE */
-#define DP_READER_NAME_MAX   128
-#define DP_READERS_MAX       16
-#define DP_ATR_MAX           33
+#define DP_APDU_COMMAND_MAX        261 /* short C-APDU: header, Lc, 255, Le; libnfc aborts over 262 */
+#define DP_APDU_RESPONSE_MAX       258  /* 256 data + SW1 SW2 */
+#define DP_APDU_CHAIN_MAX          16   /* GET RESPONSE and 6Cxx rounds for one command */
+#define DP_CARD_DATA_MAX           2048 /* bytes of one answer after GET RESPONSE */
+#define DP_READER_NAME_MAX         128
+#define DP_READERS_MAX             16
+#define DP_ATR_MAX                 33
+#define DP_CARD_EXCHANGE_MS        10000 /* one C-APDU to its R-APDU; GENERATE AC stays under 1 s */
+#define DP_TRANSCRIPT_MAX          1048576 /* characters of a recorded conversation */
+#define DP_TRANSCRIPT_COMMANDS_MAX 1024
+#define DP_TRANSCRIPT_APDU_MAX     65538 /* what a hostile card of a recording may answer */
 
 /* ---- emv ---- */
 #define DP_EMV_AIDS_MAX         32 /* AIDs a terminal supports */
