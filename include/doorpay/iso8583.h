@@ -152,6 +152,21 @@ DP_PUBLIC DP_MUST_USE DP_PARSES int dp_iso8583_find_mac(const struct dp_iso8583_
                                                         const uint8_t *p, size_t n, unsigned mac_n,
                                                         struct dp_iso8583_mac *out);
 
+/*
+ * The message as it may be logged: same length, card data masked (the PAN keeps its first six and
+ * last four digits, in fields and inside DE55). DP_ERR_*: it does not decode and nothing may be
+ * logged; out is then zeroed. p and out may be the same.
+ */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_iso8583_mask(const struct dp_iso8583_layout *layout,
+                                                    const uint8_t *p, size_t n, uint8_t *out);
+
+/* ---- DE55: EMV data, elements side by side ---- */
+
+/* The next element at *at, which moves behind it; unknown tags are elements like others. Value of
+ * a template is handed out whole. DP_ERR_NOT_FOUND at the end, DP_ERR_SHORT, DP_ERR_FORMAT. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_iso8583_emv_next(struct dp_bytes data, size_t *at,
+                                                        uint32_t *tag, struct dp_bytes *value);
+
 /* ---- DE48 of iso93-pos: tag u8 | length u8 | value ---- */
 
 enum dp_iso8583_tag {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands inside DE48 and DE56 of iso93-pos. */
+/* What stands inside DE48, DE55 and DE56. */
 #include <doorpay/iso8583.h>
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/reader.h"
 
 #define ORIGINAL_FIELD 56
@@ -35,6 +36,48 @@ int dp_iso8583_tag_next(struct dp_bytes data, size_t *at, uint8_t *tag, struct d
     dp_reader_init(&r, data.p + *at, data.n - *at);
     *tag = dp_read_u8(&r);
     *value = dp_read_bytes(&r, dp_read_u8(&r));
+    *at += r.done;
+    return r.err;
+}
+
+static uint32_t emv_tag(struct dp_reader *r)
+{
+    uint32_t tag = dp_read_u8(r);
+    if ((tag & 0x1F) != 0x1F)
+        return tag;
+    for (size_t n = 1; n < DP_TLV_TAG_MAX; n++) {
+        uint8_t more = dp_read_u8(r);
+        tag = tag << 8 | more;
+        if ((more & 0x80) == 0)
+            return tag;
+    }
+    (void)dp_reader_fail(r, DP_ERR_FORMAT);
+    return tag;
+}
+
+/* One form per length is not asked for here: cards and hosts write 81 05 too. */
+static size_t emv_length(struct dp_reader *r)
+{
+    uint8_t first = dp_read_u8(r);
+    if (first < 0x80)
+        return first;
+    if (first == 0x81)
+        return dp_read_u8(r);
+    if (first == 0x82)
+        return dp_read_u16(r);
+    (void)dp_reader_fail(r, DP_ERR_FORMAT);
+    return 0;
+}
+
+int dp_iso8583_emv_next(struct dp_bytes data, size_t *at, uint32_t *tag, struct dp_bytes *value)
+{
+    struct dp_reader r;
+    DP_ASSERT(*at <= data.n);
+    if (*at == data.n)
+        return DP_ERR_NOT_FOUND;
+    dp_reader_init(&r, data.p + *at, data.n - *at);
+    *tag = emv_tag(&r);
+    *value = dp_read_bytes(&r, emv_length(&r));
     *at += r.done;
     return r.err;
 }
