@@ -159,13 +159,22 @@ def server_is_pinned_by_its_public_key():
 
 
 def exceptions_are_keyed_hashes_in_order():
-    pans = ["9999010000000018", "9999020000000017", "9999030000000016"]
+    pans = ["9999010000000011", "9999020000000010", "9999030000000019"]
     p = opened(make(demo() + "".join(f"pan = {x}\n" for x in pans)), point("params.pub"))
     key = p[11][1]
     assert key == point("exceptions.hex") and len(p[11][2]) == 4
     assert p[11][2] == sorted(p[11][2])
     for pan in pans:
         assert hmac.new(key, pan.encode(), "sha256").digest()[:16] in p[11][2]
+
+
+def numbers_take_their_shortest_form():
+    for v in (0, 23, 24, 255, 256, 65535, 65536, 4294967295, 4294967296):
+        text = demo().replace("kernel3_max = 0", f"kernel3_max = {v}")
+        assert opened(make(text), point("params.pub"))[8][7] == v
+    for v in (-720, -24, -25, 840):
+        text = demo().replace("utc_offset_min = 60", f"utc_offset_min = {v}")
+        assert opened(make(text), point("params.pub"))[5][11] == v
 
 
 def optional_parts_come_when_given():
@@ -240,6 +249,7 @@ def keys_are_never_overwritten():
 
 TESTS = [the_demo_is_packed_as_the_format_says, ca_keys_are_those_of_the_directory,
          server_is_pinned_by_its_public_key, exceptions_are_keyed_hashes_in_order,
+         numbers_take_their_shortest_form,
          optional_parts_come_when_given, version_and_key_can_be_others, wrong_text_is_named,
          signs_a_terminals_request_and_no_damaged_one, keys_are_never_overwritten]
 

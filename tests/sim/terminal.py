@@ -493,6 +493,7 @@ def contactless_obeys_the_reader():
     card = Card("qvsdc")
     p = Payment(card, 100, ttq="37404000")
     assert p.tags["9F6C"] == b"\x40\0", "signature chosen"
+    check_contactless(p, 0x40, True)
     card.close()
     card = Card("qvsdc-online")
     p = Payment(card, 100, ttq="3E004000")
@@ -537,12 +538,14 @@ def counter_outlives_the_card():
     folder = tempfile.mkdtemp(prefix="doorpay-sim-")
     atc = os.path.join(folder, "atc")
     seen = []
-    for _ in range(2):
+    for whole in (True, False, True):
         card = Card("cda-offline", atc=atc)
-        seen.append(Payment(card, 100).generate(0x40)["9F36"])
+        p = Payment(card, 100)
+        if whole:
+            seen.append(p.generate(0x40)["9F36"])
         card.close()
     shutil.rmtree(folder)
-    assert seen == [b"\0\1", b"\0\2"], seen
+    assert seen == [b"\0\1", b"\0\3"], seen
 
 
 def order_of_commands_is_held():
@@ -607,7 +610,8 @@ def does_wrong_by_script():
 def each_wrong_is_done():
     for rule, want in (("get-challenge replace 6A81", "6A81"), ("get-challenge cut 1", 1),
                        ("get-challenge fill 300 AA", "AA" * 300 + "9000"),
-                       ("get-challenge status 6283", "6283"), ("get-challenge pad 3 FF", "FFFFFF9000"),
+                       ("get-challenge status 6283", "6283"),
+                       ("get-challenge pad 3 FF", "FFFFFF9000"),
                        ("any cut 0", ""), ("get-challenge#2 cut 0", 10)):
         card = Card("cda-offline", rule + "\n")
         got = card.raw(bytes.fromhex("0084000000"))
@@ -639,6 +643,41 @@ def is_pulled_out_by_script():
         assert card.close() == 0
 
 
+def every_example_script_is_understood():
+    folder = os.path.join(os.path.dirname(CARDS), "scripts")
+    names = sorted(n for n in os.listdir(folder) if n.endswith(".script"))
+    assert len(names) >= 9
+    for name in names:
+        with open(os.path.join(folder, name)) as f:
+            card = Card("cda-offline", f.read())
+        assert card.raw(bytes.fromhex("0084000000"))[-2:].hex() == "9000", name
+        card.close()
+
+
+def wrong_profiles_and_scripts_are_named():
+    def refused(words, profile=None, script=None):
+        folder = tempfile.mkdtemp(prefix="doorpay-sim-")
+        paths = {}
+        for kind, text in (("profile", profile), ("script", script)):
+            if text is not None:
+                paths[kind] = os.path.join(folder, kind)
+                with open(paths[kind], "w") as f:
+                    f.write(text)
+        paths.setdefault("profile", f"{CARDS}/cda-offline.card")
+        args = [x for k, v in paths.items() for x in ("--" + k, v)]
+        out = subprocess.run([SIM, "card", "--keys", KEYS, "--vpcd", "127.0.0.1:1", *args],
+                             capture_output=True, text=True)
+        shutil.rmtree(folder)
+        assert out.returncode == 1 and words in out.stderr, (words, out.stderr)
+    refused("profile:2: oda", "name = x\noda = maybe\n")
+    refused("an application needs aid and pan", "name = x\naid = A0000009990101\n")
+    refused("profile:1: colour", "colour = red\n")
+    refused("profile:1", "nonsense\n")
+    refused("script:2", script="# one\ngpo explode\n")
+    refused("script:1", script="gpo cut\n")
+    refused("issuer-09", "aid = A0000009990101\npan = 9999010000000011\npsn = 1\nkeys = 9\n")
+
+
 TESTS = [
     approves_offline_with_cda, wants_the_issuer_and_takes_its_answer,
     refuses_after_a_wrong_or_missing_answer, refuses_when_the_terminal_could_not_go_online,
@@ -648,7 +687,8 @@ TESTS = [
     contactless_obeys_the_reader, takes_issuer_scripts_only_with_their_mac,
     lists_both_applications, counter_outlives_the_card, order_of_commands_is_held,
     log_masks_the_card_number, goes_after_so_many_payments, does_wrong_by_script,
-    each_wrong_is_done, is_pulled_out_by_script]
+    each_wrong_is_done, is_pulled_out_by_script, every_example_script_is_understood,
+    wrong_profiles_and_scripts_are_named]
 
 
 def main():

@@ -50,6 +50,9 @@ static void first_transactions_keys_are_the_published_ones(void **state)
     ksn_of(2, ksn);
     assert_int_equal(sim_dukpt_derivation_key(ik, ksn, key), DP_OK);
     assert_hex(key, 16, "2F34D68DE10F68D38091A73B9E7C437C");
+    ksn_of(3, ksn);
+    assert_int_equal(sim_dukpt_derivation_key(ik, ksn, key), DP_OK);
+    assert_hex(key, 16, "031504E530365CF81264238540518318");
 }
 
 static void each_use_and_each_counter_has_a_key_of_its_own(void **state)
