@@ -44,6 +44,7 @@ static int sign(EVP_PKEY *key, const struct sim_buf *payload, struct sim_buf *ou
 
 struct options {
     const char *in, *keys, *out, *version, *sign_key;
+    bool json;
 };
 
 static int make(const struct options *o)
@@ -70,7 +71,9 @@ static int make(const struct options *o)
         err = sim_write_file(o->out, signed_set.p, signed_set.n, false);
     EVP_PKEY_free(key);
     if (err == DP_OK)
-        (void)printf("parameters: %s, %zu bytes\n", o->out, signed_set.n);
+        (void)printf(o->json ? "{\"parameters\":\"%s\",\"bytes\":%zu}\n"
+                             : "parameters: %s, %zu bytes\n",
+                     o->out, signed_set.n);
     else
         dp_log(DP_LOG_ERROR, "%s: %s", o->in, dp_strerr(err));
     return err == DP_OK ? SIM_DONE : SIM_FAILED;
@@ -80,17 +83,16 @@ static const char usage[] =
     "usage: doorpay-sim params --in FILE --keys DIR --out FILE [options]\n\n"
     "Packs a parameter set from its text form and signs it as the back office.\n"
     "  --set-version N  this version instead of the text's\n"
-    "  --sign-key PEM   another key than DIR/params.pem\n";
+    "  --sign-key PEM   another key than DIR/params.pem\n"
+    "  --json           answer as JSON\n";
 
 int sim_params(int argc, char **argv)
 {
-    static const struct option longs[] = {{"in", required_argument, NULL, 'i'},
-                                          {"keys", required_argument, NULL, 'k'},
-                                          {"out", required_argument, NULL, 'o'},
-                                          {"set-version", required_argument, NULL, 'n'},
-                                          {"sign-key", required_argument, NULL, 's'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option longs[] = {
+        {"in", required_argument, NULL, 'i'},       {"keys", required_argument, NULL, 'k'},
+        {"out", required_argument, NULL, 'o'},      {"set-version", required_argument, NULL, 'n'},
+        {"sign-key", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     struct options o = {0};
     const char **texts[] = {
         ['i'] = &o.in, ['k'] = &o.keys, ['o'] = &o.out, ['n'] = &o.version, ['s'] = &o.sign_key};
@@ -102,7 +104,10 @@ int sim_params(int argc, char **argv)
         }
         if (c == '?')
             break;
-        *texts[c] = optarg;
+        if (c == 'j')
+            o.json = true;
+        else
+            *texts[c] = optarg;
     }
     if (c == '?' || o.in == NULL || o.keys == NULL || o.out == NULL || optind < argc) {
         (void)fputs(usage, stderr);
