@@ -63,6 +63,10 @@ DP_PUBLIC void dp_till_event(struct dp_till *till, const struct dp_pay_event *ev
 DP_PUBLIC void dp_till_lost(struct dp_till *till);
 DP_PUBLIC bool dp_till_idle(const struct dp_till *till);
 
+/* The same JSON with every number written as a string, so that no JSON library turns an amount into
+ * floating point. To be freed with free(). NULL: no memory, or a text without its end. */
+DP_PUBLIC DP_PARSES char *dp_json_quote_numbers(const char *text, size_t n);
+
 #ifdef __cplusplus
 }
 #endif

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include <doorpay/payment.h>
+#include <doorpay/till.h>
 
 enum nexo_category {
     NEXO_NONE = 0,
@@ -70,9 +71,6 @@ char *nexo_event(const struct dp_pay_event *e);
 
 /* ---- numbers.c: amounts never become floating point ---- */
 
-/* The same JSON with every number written as a string. NULL: no memory, or not even balanced
- * quotes. */
-DP_PARSES char *nexo_quote_numbers(const char *text, size_t n);
 /* A JSON string that nexo_unquote_numbers turns into a bare number. */
 json_t *nexo_number(const struct dp_money *m);
 void nexo_unquote_numbers(char *text);

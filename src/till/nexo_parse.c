@@ -370,7 +370,7 @@ int nexo_parse(const char *body_text, size_t n, struct nexo_request *out, char *
         fail(&w, DP_ERR_LIMIT, "the request is over %d bytes", DP_TILL_BODY_MAX);
         return w.err;
     }
-    quoted = nexo_quote_numbers(body_text, n);
+    quoted = dp_json_quote_numbers(body_text, n);
     if (quoted != NULL)
         root = json_loads(quoted, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL) {

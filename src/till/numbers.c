@@ -20,7 +20,7 @@ static bool number_part(char c)
     return number_start(c) || c == '+' || c == '.' || c == 'e' || c == 'E';
 }
 
-char *nexo_quote_numbers(const char *text, size_t n)
+char *dp_json_quote_numbers(const char *text, size_t n)
 {
     /* a one-digit number grows to three bytes */
     char *out = malloc(3 * n + 1);

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pay, status, reverse, abort, diagnose, totals, settle, forward, events: what a round app does,
+ * from a shell. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <doorpay/base.h>
+
+#include "cli.h"
+#include "sale.h"
+
+static json_t *member(json_t *root, const char *name)
+{
+    return json_object_get(json_object_get(root, "SaleToPOIResponse"), name);
+}
+
+static const char *text_at(json_t *o, const char *a, const char *b)
+{
+    json_t *v = json_object_get(o, a);
+    if (b != NULL)
+        v = json_object_get(v, b);
+    return json_string_value(v);
+}
+
+static bool is(json_t *response, const char *result)
+{
+    const char *r = text_at(response, "Result", NULL);
+    return r != NULL && strcmp(r, result) == 0;
+}
+
+/* ---- one result, for people or as JSON ---- */
+
+static void put(json_t *o, const char *name, const char *value)
+{
+    if (value != NULL && value[0] != '\0')
+        (void)json_object_set_new(o, name, json_string(value));
+}
+
+static void put_number(json_t *o, const char *name, const char *value)
+{
+    if (value != NULL && value[0] != '\0')
+        (void)json_object_set_new(o, name, json_integer(strtoll(value, NULL, 10)));
+}
+
+static const struct {
+    const char *key, *name;
+    bool number;
+} additional[] = {
+    {"reason", "reason", false},
+    {"message", "message", false},
+    {"mode", "mode", false},
+    {"forward", "forward", false},
+    {"reversed", "reversed", false},
+    {"signature", "signature", false},
+    {"actionCode", "action_code", false},
+    {"stan", "stan", true},
+    {"journal", "journal", false},
+    {"offlineAmountLeft", "offline_amount_left", true},
+    {"offlineCountLeft", "offline_count_left", true},
+    {"deferredAmountLeft", "deferred_amount_left", true},
+    {"deferredCountLeft", "deferred_count_left", true},
+    {"secondsLeft", "seconds_left", true},
+    {"unsent", "unsent", true},
+    {"oldestUnsentMs", "oldest_unsent_ms", true},
+    {"paramsVersion", "params_version", true},
+    {"batch", "batch", true},
+    {"businessDate", "business_date", true},
+    {"busy", "busy", false},
+    {"verdict", "verdict", false},
+    {"sales", "sales", true},
+    {"salesAmount", "sales_amount", true},
+    {"reversals", "reversals", true},
+    {"reversalsAmount", "reversals_amount", true},
+};
+
+static void put_additional(json_t *o, json_t *response)
+{
+    char value[300];
+    for (size_t i = 0; i < sizeof additional / sizeof additional[0]; i++) {
+        if (!sale_additional(response, additional[i].key, value, sizeof value))
+            continue;
+        if (additional[i].number)
+            put_number(o, additional[i].name, value);
+        else
+            put(o, additional[i].name, value);
+    }
+}
+
+static const char *state_of(json_t *response)
+{
+    const char *condition = text_at(response, "ErrorCondition", NULL);
+    char reason[40];
+    if (is(response, "Success"))
+        return "approved";
+    (void)sale_additional(response, "reason", reason, sizeof reason);
+    if (strcmp(reason, "unknown") == 0)
+        return "unknown";
+    if (condition != NULL && strcmp(condition, "InProgress") == 0)
+        return "in_progress";
+    return "declined";
+}
+
+/* PaymentResponse or ReversalResponse flattened to the tool's JSON. */
+static json_t *result_json(json_t *body, const char *service_id)
+{
+    json_t *response = json_object_get(body, "Response");
+    json_t *result = json_object_get(body, "PaymentResult");
+    json_t *card = json_object_get(json_object_get(result, "PaymentInstrumentData"), "CardData");
+    json_t *amounts = json_object_get(result, "AmountsResp");
+    json_t *acquirer = json_object_get(result, "PaymentAcquirerData");
+    const char *currency = text_at(amounts, "Currency", NULL);
+    json_t *o = json_pack("{s:s}", "state", state_of(response));
+    json_t *entry = json_array_get(json_object_get(card, "EntryMode"), 0);
+    put(o, "service_id", service_id);
+    put(o, "transaction_id",
+        text_at(json_object_get(body, "POIData"), "POITransactionID", "TransactionID"));
+    put(o, "time", text_at(json_object_get(body, "POIData"), "POITransactionID", "TimeStamp"));
+    if (amounts != NULL) {
+        (void)json_object_set_new(
+            o, "amount",
+            json_integer(sale_minor(text_at(amounts, "AuthorizedAmount", NULL), currency)));
+        put(o, "currency", currency);
+    }
+    put(o, "masked_pan", text_at(card, "MaskedPan", NULL));
+    put(o, "entry_mode", json_string_value(entry));
+    put(o, "auth_code", text_at(acquirer, "ApprovalCode", NULL));
+    put(o, "rrn", text_at(acquirer, "AcquirerTransactionID", "TransactionID"));
+    put(o, "tid", text_at(acquirer, "AcquirerPOIID", NULL));
+    put(o, "parcel", text_at(json_object_get(body, "SaleData"), "SaleReferenceID", NULL));
+    put(o, "error_condition", text_at(response, "ErrorCondition", NULL));
+    put_additional(o, response);
+    return o;
+}
+
+static const char *str(json_t *o, const char *name)
+{
+    const char *s = json_string_value(json_object_get(o, name));
+    return s != NULL ? s : "";
+}
+
+static void print_result(const struct sale_options *o, json_t *r)
+{
+    char amount[40] = "";
+    struct dp_money m = {json_integer_value(json_object_get(r, "amount")), 0, 0};
+    bool approved = strcmp(str(r, "state"), "approved") == 0;
+    if (o->json) {
+        (void)json_dumpf(r, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+        (void)printf("\n");
+        return;
+    }
+    if (dp_currency_by_alpha(str(r, "currency"), &m.currency, &m.exponent) == DP_OK)
+        (void)dp_money_text(&m, amount, sizeof amount);
+    if (approved)
+        (void)printf("PAID %s  card %s (%s)  %s%s%s  transaction %s\n", amount,
+                     str(r, "masked_pan"), str(r, "entry_mode"), str(r, "mode"),
+                     str(r, "auth_code")[0] != '\0' ? ", approval code " : "", str(r, "auth_code"),
+                     str(r, "transaction_id"));
+    else
+        (void)printf("NOT PAID: %s\n", str(r, "message"));
+    if (strcmp(str(r, "signature"), "wanted") == 0)
+        (void)printf("The customer signs; refuse a wrong signature with doorpay reverse\n");
+}
+
+static int finish(const struct sale_options *o, json_t *result)
+{
+    bool approved = strcmp(str(result, "state"), "approved") == 0;
+    print_result(o, result);
+    json_decref(result);
+    return approved ? CLI_DONE : CLI_FAILED;
+}
+
+/* ---- verbs ---- */
+
+#define TILL_OPTIONS "[--socket PATH] [--sale-id ID] [--json]"
+
+static void pair(char *data, size_t n, const char *key, const char *value)
+{
+    size_t used = strlen(data);
+    if (value != NULL)
+        (void)snprintf(data + used, n - used, "%s%s=%s", used > 0 ? "&" : "", key, value);
+}
+
+static json_t *payment_body(const struct sale_options *o, const char *service_id)
+{
+    char data[256] = "", when[32], sale_tx[64];
+    time_t now = time(NULL);
+    struct tm t;
+    json_t *sale;
+    (void)gmtime_r(&now, &t);
+    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &t);
+    (void)snprintf(sale_tx, sizeof sale_tx, "%s", o->sale_tx != NULL ? o->sale_tx : service_id);
+    pair(data, sizeof data, "offline", o->offline);
+    pair(data, sizeof data, "deferred", o->deferred);
+    pair(data, sizeof data, "manifest", o->manifest);
+    sale = json_pack("{s:{s:s,s:s}}", "SaleTransactionID", "TransactionID", sale_tx, "TimeStamp",
+                     when);
+    if (o->parcel != NULL)
+        (void)json_object_set_new(sale, "SaleReferenceID", json_string(o->parcel));
+    if (data[0] != '\0')
+        (void)json_object_set_new(sale, "SaleToPOIData", json_string(data));
+    return json_pack("{s:o,s:{s:{s:s,s:s}}}", "SaleData", sale, "PaymentTransaction", "AmountsReq",
+                     "Currency", o->words[1], "RequestedAmount", o->words[0]);
+}
+
+static const char *service_of(json_t *request)
+{
+    return json_string_value(json_object_get(
+        json_object_get(json_object_get(request, "SaleToPOIRequest"), "MessageHeader"),
+        "ServiceID"));
+}
+
+int dp_cmd_pay(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    char service_id[40];
+    json_t *request, *answer;
+    struct dp_money m;
+    if (!sale_options_read(argc, argv,
+                           "pay AMOUNT CUR --parcel REF [--service-id ID] [--offline allow|forbid] "
+                           "[--deferred allow|forbid] [--sale-tx ID] " TILL_OPTIONS,
+                           2, &o, &status))
+        return status;
+    if (dp_money_parse(o.words[0], o.words[1], &m) < 0) {
+        (void)fprintf(stderr, "doorpay: %s %s is not an amount: write it like 23.50 EUR\n",
+                      o.words[0], o.words[1]);
+        return CLI_FAILED;
+    }
+    request = sale_request(&o, "Payment", "PaymentRequest", json_object());
+    (void)snprintf(service_id, sizeof service_id, "%s", service_of(request));
+    (void)json_object_set_new(json_object_get(request, "SaleToPOIRequest"), "PaymentRequest",
+                              payment_body(&o, service_id));
+    answer = sale_ask(&o, request);
+    if (answer == NULL) {
+        (void)fprintf(stderr, "doorpay: this payment is service id %s\n", service_id);
+        return CLI_FAILED;
+    }
+    status = finish(&o, result_json(member(answer, "PaymentResponse"), service_id));
+    json_decref(answer);
+    return status;
+}
+
+static json_t *status_body(const struct sale_options *o)
+{
+    if (o->transaction != NULL)
+        return json_pack("{s:{s:s}}", "POITransactionID", "TransactionID", o->transaction);
+    return json_pack("{s:{s:s,s:s,s:s}}", "MessageReference", "MessageCategory", "Payment",
+                     "ServiceID", o->service_id, "SaleID", o->sale_id);
+}
+
+int dp_cmd_status(int argc, char **argv)
+{
+    static const char usage[] = "status (REF | --service-id ID | --transaction ID) " TILL_OPTIONS;
+    struct sale_options o;
+    int status = CLI_FAILED;
+    const char *asked;
+    json_t *answer, *response, *repeated, *body, *request;
+    bool has_word = argc > 1 && argv[1][0] != '-';
+    if (!sale_options_read(argc, argv, usage, has_word ? 1 : 0, &o, &status))
+        return status;
+    if (o.words_n == 1 && strlen(o.words[0]) == 32)
+        o.transaction = o.words[0]; /* a transaction id is 32 hex digits, a service id at most 10 */
+    else if (o.words_n == 1)
+        o.service_id = o.words[0];
+    if ((o.service_id == NULL) == (o.transaction == NULL)) {
+        (void)fprintf(stderr, "usage: doorpay %s\n", usage);
+        return CLI_USAGE;
+    }
+    body = status_body(&o);
+    asked = o.service_id;
+    o.service_id = NULL; /* the question has a ServiceID of its own */
+    request = sale_request(&o, "TransactionStatus", "TransactionStatusRequest", body);
+    answer = sale_ask(&o, request);
+    if (answer == NULL)
+        return CLI_FAILED;
+    response = member(answer, "TransactionStatusResponse");
+    repeated = json_object_get(response, "RepeatedMessageResponse");
+    body = json_object_get(repeated, "RepeatedResponseMessageBody");
+    if (body == NULL)
+        body = response;
+    else if (json_object_get(body, "PaymentResponse") != NULL)
+        body = json_object_get(body, "PaymentResponse");
+    else
+        body = json_object_get(body, "ReversalResponse");
+    if (asked == NULL)
+        asked = text_at(repeated, "MessageHeader", "ServiceID");
+    status = finish(&o, result_json(body, asked));
+    json_decref(answer);
+    return status;
+}
+
+int dp_cmd_reverse(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    char service_id[40];
+    json_t *request, *answer;
+    if (!sale_options_read(argc, argv, "reverse TRANSACTION [--service-id ID] " TILL_OPTIONS, 1, &o,
+                           &status))
+        return status;
+    request =
+        sale_request(&o, "Reversal", "ReversalRequest",
+                     json_pack("{s:{s:{s:s}},s:s}", "OriginalPOITransaction", "POITransactionID",
+                               "TransactionID", o.words[0], "ReversalReason", "CustCancel"));
+    (void)snprintf(service_id, sizeof service_id, "%s", service_of(request));
+    answer = sale_ask(&o, request);
+    if (answer == NULL)
+        return CLI_FAILED;
+    json_t *r = result_json(member(answer, "ReversalResponse"), service_id);
+    json_decref(answer);
+    if (o.json || strcmp(str(r, "state"), "approved") != 0)
+        return finish(&o, r);
+    (void)printf("CANCELLED: transaction %s is undone (%s)\n", o.words[0], str(r, "mode"));
+    json_decref(r);
+    return CLI_DONE;
+}
+
+int dp_cmd_abort(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    json_t *answer;
+    if (!sale_options_read(argc, argv, "abort SERVICE-ID " TILL_OPTIONS, 1, &o, &status))
+        return status;
+    answer =
+        sale_ask(&o, sale_request(&o, "Abort", "AbortRequest",
+                                  json_pack("{s:{s:s,s:s,s:s},s:s}", "MessageReference",
+                                            "MessageCategory", "Payment", "ServiceID", o.words[0],
+                                            "SaleID", o.sale_id, "AbortReason", "MerchantAbort")));
+    status = answer == NULL ? CLI_FAILED : CLI_DONE;
+    json_decref(answer);
+    if (status == CLI_DONE && !o.json)
+        (void)printf("Asked to stop; the payment itself tells how it ended\n");
+    return status;
+}
+
+/* Response of a verb without a payment, flattened. */
+static int simple(const struct sale_options *o, const char *category, const char *body_name,
+                  const char *answer_name, json_t *body)
+{
+    json_t *answer = sale_ask(o, sale_request(o, category, body_name, body));
+    json_t *response, *out;
+    bool ok;
+    if (answer == NULL)
+        return CLI_FAILED;
+    response = json_object_get(member(answer, answer_name), "Response");
+    ok = is(response, "Success");
+    out = json_pack("{s:s}", "result", text_at(response, "Result", NULL));
+    put(out, "error_condition", text_at(response, "ErrorCondition", NULL));
+    put_additional(out, response);
+    if (strcmp(answer_name, "DiagnosisResponse") == 0) {
+        json_t *status = json_object_get(member(answer, answer_name), "POIStatus");
+        put(out, "global_status", text_at(status, "GlobalStatus", NULL));
+        (void)json_object_set(out, "link_up", json_object_get(status, "CommunicationOKFlag"));
+        put(out, "reader_ok", text_at(status, "CardReaderOK", NULL));
+    } else if (strcmp(answer_name, "GetTotalsResponse") == 0) {
+        (void)json_object_set(out, "totals",
+                              json_object_get(member(answer, answer_name), "TransactionTotals"));
+    }
+    if (o->json) {
+        (void)json_dumpf(out, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
+        (void)printf("\n");
+    } else {
+        const char *key;
+        json_t *v;
+        json_object_foreach(out, key, v)
+        {
+            char *t = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+            (void)printf("%-22s %s\n", key, json_is_string(v) ? json_string_value(v) : t);
+            free(t);
+        }
+    }
+    json_decref(out);
+    json_decref(answer);
+    return ok ? CLI_DONE : CLI_FAILED;
+}
+
+int dp_cmd_diagnose(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    if (!sale_options_read(argc, argv, "diagnose " TILL_OPTIONS, 0, &o, &status))
+        return status;
+    return simple(&o, "Diagnosis", "DiagnosisRequest", "DiagnosisResponse",
+                  json_pack("{s:b}", "HostDiagnosisFlag", 0));
+}
+
+int dp_cmd_totals(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    if (!sale_options_read(argc, argv, "totals " TILL_OPTIONS, 0, &o, &status))
+        return status;
+    return simple(&o, "GetTotals", "GetTotalsRequest", "GetTotalsResponse", json_object());
+}
+
+int dp_cmd_settle(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    if (!sale_options_read(argc, argv, "settle " TILL_OPTIONS, 0, &o, &status))
+        return status;
+    return simple(&o, "Reconciliation", "ReconciliationRequest", "ReconciliationResponse",
+                  json_pack("{s:s}", "ReconciliationType", "AcquirerReconciliation"));
+}
+
+int dp_cmd_forward(int argc, char **argv)
+{
+    struct sale_options o;
+    char what[32];
+    int status = CLI_FAILED;
+    if (!sale_options_read(argc, argv, "forward now|hold|release|list " TILL_OPTIONS, 1, &o,
+                           &status))
+        return status;
+    if (strcmp(o.words[0], "list") == 0)
+        return simple(&o, "Diagnosis", "DiagnosisRequest", "DiagnosisResponse", json_object());
+    (void)snprintf(what, sizeof what, "forward-%s", o.words[0]);
+    return simple(&o, "Admin", "AdminRequest", "AdminResponse",
+                  json_pack("{s:s}", "ServiceIdentification", what));
+}
+
+int dp_cmd_events(int argc, char **argv)
+{
+    struct sale_options o;
+    int status = CLI_FAILED;
+    if (!sale_options_read(argc, argv, "events [--socket PATH]", 0, &o, &status))
+        return status;
+    return sale_events(&o, stdout);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include <psa/crypto.h>
+
+#include "base/log.h"
+#include "cli.h"
+#include "dp_config.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} verbs[] = {
+    {"pay", dp_cmd_pay, "AMOUNT CUR --parcel REF   take a payment"},
+    {"status", dp_cmd_status, "REF                       what became of a payment"},
+    {"reverse", dp_cmd_reverse, "TRANSACTION               undo a payment"},
+    {"abort", dp_cmd_abort, "SERVICE-ID                stop a payment that waits for a card"},
+    {"diagnose", dp_cmd_diagnose, "                          link, reader, headroom left"},
+    {"totals", dp_cmd_totals, "                          of the open batch"},
+    {"settle", dp_cmd_settle, "                          agree totals with the acquirer"},
+    {"forward", dp_cmd_forward, "now|hold|release|list     what waits for the network"},
+    {"events", dp_cmd_events, "                          what the customer's screen should say"},
+};
+
+static int help(FILE *to, int status)
+{
+    (void)fprintf(to, "usage: doorpay VERB ... [--json] [--help]\n       doorpay --version\n\n");
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        (void)fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].what);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    dp_log_name("doorpay");
+    if (argc < 2)
+        return help(stderr, CLI_USAGE);
+    if (strcmp(argv[1], "--help") == 0)
+        return help(stdout, CLI_DONE);
+    if (strcmp(argv[1], "--version") == 0)
+        return printf("doorpay %s\n", DP_VERSION) < 0;
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(argv[1], verbs[i].name) == 0) {
+            if (psa_crypto_init() != PSA_SUCCESS)
+                return CLI_FAILED;
+            return verbs[i].run(argc - 1, argv + 1);
+        }
+    (void)fprintf(stderr, "doorpay: there is no verb %s\n", argv[1]);
+    return help(stderr, CLI_USAGE);
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sale.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <doorpay/base.h>
+#include <doorpay/till.h>
+
+#define ANSWER_MAX 262144
+#define PAY_WAIT_S 600L /* a payment waits for a customer */
+
+static const char *const url_nexo = "http://localhost/nexo/";
+static const char *const url_events = "http://localhost/events";
+
+/* ---- options ---- */
+
+static const char **option_place(struct sale_options *o, const char *name)
+{
+    const struct {
+        const char *name;
+        const char **at;
+    } table[] = {
+        {"--socket", &o->socket},           {"--sale-id", &o->sale_id},
+        {"--service-id", &o->service_id},   {"--parcel", &o->parcel},
+        {"--transaction", &o->transaction}, {"--sale-tx", &o->sale_tx},
+        {"--manifest", &o->manifest},       {"--offline", &o->offline},
+        {"--deferred", &o->deferred},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+        if (strcmp(table[i].name, name) == 0)
+            return table[i].at;
+    return NULL;
+}
+
+static bool permission_ok(const char *name, const char *value)
+{
+    if (value == NULL || strcmp(value, "allow") == 0 || strcmp(value, "forbid") == 0)
+        return true;
+    (void)fprintf(stderr, "doorpay: %s must be allow or forbid, not %s\n", name, value);
+    return false;
+}
+
+static bool wrong_usage(const char *usage, int *status)
+{
+    (void)fprintf(stderr, "usage: doorpay %s\n", usage);
+    *status = 2;
+    return false;
+}
+
+bool sale_options_read(int argc, char **argv, const char *usage, int words_wanted,
+                       struct sale_options *out, int *status)
+{
+    const char *socket = getenv("DOORPAY_SOCKET");
+    memset(out, 0, sizeof *out);
+    out->socket = socket != NULL ? socket : SOCKET_DEFAULT;
+    out->sale_id = SALE_ID_DEFAULT;
+    for (int i = 1; i < argc; i++) {
+        const char **place = option_place(out, argv[i]);
+        if (strcmp(argv[i], "--help") == 0) {
+            (void)printf("usage: doorpay %s\n", usage);
+            *status = 0;
+            return false;
+        }
+        if (strcmp(argv[i], "--json") == 0)
+            out->json = true;
+        else if (place != NULL && i + 1 < argc)
+            *place = argv[++i];
+        else if (argv[i][0] != '-' && out->words_n < 3)
+            out->words[out->words_n++] = argv[i];
+        else
+            return wrong_usage(usage, status);
+    }
+    if (out->words_n != words_wanted || !permission_ok("--offline", out->offline) ||
+        !permission_ok("--deferred", out->deferred))
+        return wrong_usage(usage, status);
+    return true;
+}
+
+/* ---- requests ---- */
+
+/* Ten characters nobody used in the last 48 hours. */
+static void make_service_id(char out[11])
+{
+    static const char alphabet[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    const struct dp_random *random = dp_random_system();
+    uint8_t bytes[10] = {0};
+    if (random->fill(random->ctx, bytes, sizeof bytes) < 0)
+        abort();
+    for (size_t i = 0; i < sizeof bytes; i++)
+        out[i] = alphabet[bytes[i] & 31];
+    out[10] = '\0';
+}
+
+json_t *sale_request(const struct sale_options *o, const char *category, const char *body_name,
+                     json_t *body)
+{
+    char service_id[11];
+    json_t *root, *inner;
+    make_service_id(service_id);
+    inner = json_pack("{s:{s:s,s:s,s:s,s:s,s:s,s:s,s:s}}", "MessageHeader", "ProtocolVersion",
+                      "3.0", "MessageClass", "Service", "MessageCategory", category, "MessageType",
+                      "Request", "ServiceID", o->service_id != NULL ? o->service_id : service_id,
+                      "SaleID", o->sale_id, "POIID", "doorpay");
+    if (inner == NULL) {
+        json_decref(body);
+        return NULL;
+    }
+    (void)json_object_set_new(inner, body_name, body);
+    root = json_pack("{s:o}", "SaleToPOIRequest", inner);
+    return root;
+}
+
+/* ---- HTTP on the till's socket ---- */
+
+struct answer {
+    char *text;
+    size_t n;
+};
+
+static size_t take(char *p, size_t size, size_t n, void *user)
+{
+    struct answer *a = user;
+    if (size * n > ANSWER_MAX - a->n)
+        return 0;
+    memcpy(a->text + a->n, p, size * n);
+    a->n += size * n;
+    a->text[a->n] = '\0';
+    return size * n;
+}
+
+static void explain(const struct sale_options *o, CURLcode code)
+{
+    if (code == CURLE_COULDNT_CONNECT)
+        (void)fprintf(
+            stderr, "doorpay: no daemon at %s: start doorpayd, or name its socket with --socket\n",
+            o->socket);
+    else if (code == CURLE_OPERATION_TIMEDOUT)
+        (void)fprintf(stderr, "doorpay: no answer yet: ask with doorpay status\n");
+    else
+        (void)fprintf(stderr, "doorpay: the answer was lost (%s): ask with doorpay status\n",
+                      curl_easy_strerror(code));
+}
+
+json_t *sale_ask(const struct sale_options *o, json_t *request)
+{
+    struct answer a = {malloc(ANSWER_MAX + 1), 0};
+    char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
+    CURL *c = curl_easy_init();
+    json_t *root = NULL;
+    char *quoted = NULL;
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    if (a.text == NULL || text == NULL || c == NULL)
+        goto out;
+    a.text[0] = '\0';
+    (void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
+    (void)curl_easy_setopt(c, CURLOPT_URL, url_nexo);
+    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, text);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &a);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT, PAY_WAIT_S);
+    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    code = curl_easy_perform(c);
+    if (code == CURLE_OK && a.n > 0) {
+        quoted = dp_json_quote_numbers(a.text, a.n);
+        root = quoted == NULL ? NULL : json_loads(quoted, 0, NULL);
+        if (root == NULL)
+            (void)fprintf(stderr, "doorpay: the daemon's answer is not JSON: %.200s\n", a.text);
+    } else if (code == CURLE_OK) {
+        root = json_object(); /* the answer to an Abort is empty */
+    }
+out:
+    if (code != CURLE_OK)
+        explain(o, code);
+    if (c != NULL)
+        curl_easy_cleanup(c);
+    free(quoted);
+    free(text);
+    free(a.text);
+    json_decref(request);
+    return root;
+}
+
+static size_t copy_out(char *p, size_t size, size_t n, void *user)
+{
+    FILE *out = user;
+    size_t done = fwrite(p, size, n, out);
+    (void)fflush(out);
+    return done * size;
+}
+
+int sale_events(const struct sale_options *o, FILE *out)
+{
+    CURL *c = curl_easy_init();
+    CURLcode code;
+    if (c == NULL)
+        return 1;
+    (void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
+    (void)curl_easy_setopt(c, CURLOPT_URL, url_events);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, copy_out);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
+    code = curl_easy_perform(c);
+    if (code != CURLE_OK)
+        explain(o, code);
+    curl_easy_cleanup(c);
+    return code == CURLE_OK ? 0 : 1;
+}
+
+/* ---- reading answers ---- */
+
+static int nibble(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+static void decode(const char *from, size_t n, char *out, size_t out_n)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < n && used + 1 < out_n; i++) {
+        if (from[i] == '%' && i + 2 < n + 0 && nibble(from[i + 1]) >= 0 &&
+            nibble(from[i + 2]) >= 0) {
+            out[used++] = (char)(nibble(from[i + 1]) << 4 | nibble(from[i + 2]));
+            i += 2;
+        } else {
+            out[used++] = from[i];
+        }
+    }
+    out[used] = '\0';
+}
+
+bool sale_additional(json_t *response, const char *key, char *out, size_t n)
+{
+    const char *at = json_string_value(json_object_get(response, "AdditionalResponse"));
+    size_t key_n = strlen(key);
+    out[0] = '\0';
+    while (at != NULL && *at != '\0') {
+        size_t length = strcspn(at, "&");
+        if (length > key_n && strncmp(at, key, key_n) == 0 && at[key_n] == '=') {
+            decode(at + key_n + 1, length - key_n - 1, out, n);
+            return true;
+        }
+        at += length + (at[length] == '&' ? 1 : 0);
+    }
+    return false;
+}
+
+long long sale_minor(const char *amount, const char *currency)
+{
+    struct dp_money m;
+    if (amount == NULL || currency == NULL)
+        return -1;
+    if (strspn(amount, "0.") == strlen(amount))
+        return 0;
+    return dp_money_parse(amount, currency, &m) == DP_OK ? (long long)m.minor : -1;
+}
