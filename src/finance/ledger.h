@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finance's store: what the journals say, what the acquirer says, and how the two explain each
+ * other. SQLite; one file, or in memory.
+ */
+#ifndef DP_FINANCE_LEDGER_H
+#define DP_FINANCE_LEDGER_H
+
+#include <sqlite3.h>
+#include <stdio.h>
+
+#include <doorpay/base.h>
+
+struct ledger {
+    sqlite3 *db;
+    char error[512]; /* a sentence after a failure */
+};
+
+/* uri: "sqlite:FILE", or NULL for memory. Tables are made when they are not there. */
+DP_MUST_USE int ledger_open(struct ledger *l, const char *uri);
+void ledger_close(struct ledger *l);
+DP_MUST_USE int ledger_run(struct ledger *l, const char *sql);
+/* One prepared statement with bound values: format has i (int64_t), t (const char *, NULL allowed).
+ */
+DP_MUST_USE int ledger_exec(struct ledger *l, const char *sql, const char *format, ...);
+/* The first column of the first row as an integer; 0 when there is none. */
+int64_t ledger_value(struct ledger *l, const char *sql);
+
+/* Verifies a journal and takes it in; one that does not verify is noted and leaves no payment.
+ * DP_ERR_TAMPERED then. */
+DP_MUST_USE int ledger_import_journal(struct ledger *l, const char *dir, const char *head_file);
+/* The acquirer's settlement file by its column map (NULL: our own format). Whole or not at all. */
+DP_MUST_USE DP_PARSES int ledger_import_acquirer(struct ledger *l, const char *path,
+                                                 const char *map_path);
+/* Matches in passes and classifies what is left. */
+DP_MUST_USE int ledger_match(struct ledger *l);
+
+struct finance_summary {
+    const char *verdict; /* INCOMPLETE, BREAKS, PENDING, RECONCILED */
+    int64_t journal_minor, acquirer_minor, explained_minor, residual_minor;
+    int64_t journals, journals_bad, payments, lines, matched, breaks, pending;
+    int64_t fee_minor, net_minor;
+    char currency[4];
+};
+void ledger_summary(struct ledger *l, struct finance_summary *out);
+/* Writes DIR/index.html, payments.csv, exceptions.csv, days.csv, summary.json. */
+DP_MUST_USE int ledger_report(struct ledger *l, const char *dir);
+
+#endif
