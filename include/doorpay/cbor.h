@@ -54,7 +54,7 @@ DP_PUBLIC DP_PARSES size_t dp_cbor_read_map(struct dp_reader *r);
 /* Takes one whole item, nested ones included. */
 DP_PUBLIC DP_PARSES void dp_cbor_skip(struct dp_reader *r);
 
-/* Writing; the caller writes map keys ascending. */
+/* Writing; the caller writes map keys ascending, and dp_cbor_finish holds it to that. */
 DP_PUBLIC void dp_cbor_write_uint(struct dp_writer *w, uint64_t v);
 DP_PUBLIC void dp_cbor_write_int(struct dp_writer *w, int64_t v);
 DP_PUBLIC void dp_cbor_write_bytes(struct dp_writer *w, const void *p, size_t n);
@@ -64,6 +64,9 @@ DP_PUBLIC void dp_cbor_write_null(struct dp_writer *w);
 DP_PUBLIC void dp_cbor_write_tag(struct dp_writer *w, uint64_t tag);
 DP_PUBLIC void dp_cbor_write_array(struct dp_writer *w, size_t items);
 DP_PUBLIC void dp_cbor_write_map(struct dp_writer *w, size_t pairs);
+/* The writer's sticky error. Asserts that what was written from the start of w is one whole item
+ * of the deterministic form: a writer that cannot keep to it stops here, and not its reader. */
+DP_PUBLIC DP_MUST_USE int dp_cbor_finish(const struct dp_writer *w);
 
 #ifdef __cplusplus
 }

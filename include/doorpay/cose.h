@@ -39,7 +39,7 @@ DP_PUBLIC DP_MUST_USE int dp_cose_digest(struct dp_bytes aad, struct dp_bytes pa
 /* DP_OK, or DP_ERR_SIGNATURE. */
 DP_PUBLIC DP_MUST_USE int dp_cose_verify(const struct dp_cose_sign1_view *message,
                                          struct dp_bytes aad, const uint8_t point[65]);
-/* ECDSA P-256 over a digest, raw r || s. DP_OK, or DP_ERR_SIGNATURE. */
+/* ECDSA P-256 over a digest, raw r || s. DP_OK, or DP_ERR_SIGNATURE; DP_ERR_CRYPTO. */
 DP_PUBLIC DP_MUST_USE int dp_cose_verify_digest(const uint8_t point[65], const uint8_t digest[32],
                                                 const uint8_t signature[64]);
 

@@ -346,3 +346,11 @@ int dp_cbor_check(const uint8_t *p, size_t n, size_t *at)
         *at = r.done;
     return dp_reader_finish(&r);
 }
+
+int dp_cbor_finish(const struct dp_writer *w)
+{
+    if (w->err != DP_OK)
+        return w->err;
+    DP_ASSERT(dp_cbor_check(w->p, w->n, NULL) == DP_OK);
+    return DP_OK;
+}

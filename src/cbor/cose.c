@@ -75,7 +75,7 @@ int dp_cose_sign1(dp_cose_sign_fn *sign, void *ctx, const uint8_t kid[DP_COSE_KI
     dp_cbor_write_bytes(&w, payload.p, payload.n);
     dp_cbor_write_bytes(&w, signature, sizeof signature);
     *n = w.err == DP_OK ? w.n : 0;
-    return w.err;
+    return dp_cbor_finish(&w);
 }
 
 static int check_protected(struct dp_bytes header)
@@ -132,6 +132,8 @@ int dp_cose_verify_digest(const uint8_t point[65], const uint8_t digest[32],
     psa_set_key_type(&a, PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1));
     psa_set_key_usage_flags(&a, PSA_KEY_USAGE_VERIFY_HASH);
     psa_set_key_algorithm(&a, PSA_ALG_ECDSA(PSA_ALG_SHA_256));
+    if (psa_crypto_init() != PSA_SUCCESS)
+        return DP_ERR_CRYPTO;
     if (psa_import_key(&a, point, 65, &key) != PSA_SUCCESS)
         return DP_ERR_SIGNATURE; /* not a point of the curve: nothing verifies under it */
     status = psa_verify_hash(key, PSA_ALG_ECDSA(PSA_ALG_SHA_256), digest, 32, signature, 64);
