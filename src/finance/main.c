@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <psa/crypto.h>
-
 #include "base/log.h"
 #include "dp_config.h"
 #include "ledger.h"
@@ -115,7 +113,5 @@ int main(int argc, char **argv)
         return usage(stdout, 0);
     if (argc < 2 || strcmp(argv[1], "reconcile") != 0 || !read_options(argc, argv, &o))
         return usage(stderr, 2);
-    if (psa_crypto_init() != PSA_SUCCESS)
-        return 1;
     return reconcile(&o);
 }
