@@ -38,6 +38,7 @@ PLANTED = (
     (rules.private_headers_stay_in_their_room, 'src/emv/oda.c', '#include "journal/record.h"\n'),
     (rules.private_headers_stay_in_their_room, 'src/emv/oda.c', '#include "../journal/record.h"\n'),
     (rules.private_headers_stay_in_their_room, 'tests/emv/test.c', '#include "journal/record.h"\n'),
+    (rules.private_headers_stay_in_their_room, 'src/emv/oda.c', '#include "sim/rsa.h"\n'),
     (rules.simulators_know_base_alone, 'src/sim/issuer.c', '#include <doorpay/hpke.h>\n'),
     (rules.simulators_know_base_alone, 'src/sim/issuer.c', '#include <psa/crypto.h>\n'),
     (rules.simulators_know_base_alone, 'src/sim/issuer.c', '#include "journal/record.h"\n'),

@@ -139,7 +139,8 @@ def public_headers_go_downward(root):
 
 def private_headers_stay_in_their_room(root):
     """"x.h" is the room's own, "base/x.h" base's; nothing goes by way of "..". A room's tests may
-    include what is private in that room."""
+    include what is private in that room, and the simulators' headers: cards, keys and messages to
+    test against come from there."""
     for path, text in files(root, ('src', 'hsm', 'tests', 'examples'), ('.c', '.h')):
         m = re.match(r'tests/(\w+)/', path)
         room = m.group(1) if m else room_of(path)
@@ -147,7 +148,8 @@ def private_headers_stay_in_their_room(root):
             head = what.split('/')[0] if '/' in what else None
             if '..' in what:
                 yield f'{path}:{number}: goes out of its room by "{what}"'
-            elif quoted and head in ROOMS and head not in (room, 'base'):
+            elif quoted and head in ROOMS and head not in (room, 'base') and \
+                    not (m and head == 'sim'):
                 yield f'{path}:{number}: "{what}" is private to {head}'
             elif quoted and head == 'doorpay':
                 yield f'{path}:{number}: write <{what}>'
