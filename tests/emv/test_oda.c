@@ -289,9 +289,40 @@ static void the_scheme_key_must_be_there_valid_and_usable(void **state)
     refused(oda_issuer_key(&c.in, &out, &why), &why, "unusable CA key", &out, sizeof out);
     c.ca_key.exponent = 3;
     c.ca_key.modulus_n = ODA_RSA_BYTES_MIN - 1;
+    c.ca_key.modulus[ODA_RSA_BYTES_MIN - 2] |= 1;
     refused(oda_issuer_key(&c.in, &out, &why), &why, "unusable CA key", &out, sizeof out);
     c.ca_key.modulus_n = DP_EMV_RSA_BYTES_MAX + 1;
     refused(oda_issuer_key(&c.in, &out, &why), &why, "unusable CA key", &out, sizeof out);
+    c.ca_key.modulus_n = chains[0].ca_key.modulus_n;
+    c.ca_key.modulus[c.ca_key.modulus_n - 1] ^= 1;
+    refused(oda_issuer_key(&c.in, &out, &why), &why, "unusable CA key", &out, sizeof out);
+}
+
+static void a_certificate_is_valid_to_the_end_of_its_month(void **state)
+{
+    struct chain c = chains[0];
+    const char *why = NULL;
+    struct oda_key out;
+    point(&c);
+    c.ca_key.expiry = 20991231;
+    c.in.date = 20491231; /* 12/49 */
+    assert_int_equal(oda_issuer_key(&c.in, &out, &why), DP_OK);
+    c.in.date = 20500101;
+    refused(oda_issuer_key(&c.in, &out, &why), &why, "issuer certificate: expired", &out,
+            sizeof out);
+}
+
+static void recovers_only_values_of_the_length_of_the_modulus(void **state)
+{
+    uint8_t out[DP_EMV_RSA_BYTES_MAX + 1], in[DP_EMV_RSA_BYTES_MAX + 1] = {0, 1};
+    struct oda_key key;
+    get_icc(&chains[0], &key);
+    assert_int_equal(emv_rsa_recover(&key, in, key.modulus_n, out), DP_OK);
+    for (size_t n = key.modulus_n - 1U; n <= key.modulus_n + 1U; n += 2) {
+        memset(out, 0xEE, sizeof out);
+        assert_int_equal(emv_rsa_recover(&key, in, n, out), DP_ERR_SIGNATURE);
+        is_zero(out, n);
+    }
 }
 
 static void certificates_are_for_one_card(void **state)
@@ -375,6 +406,8 @@ static void each_field_of_the_issuer_certificate_is_checked(void **state)
         {7, 0x50, "expired"},
         {7, 0x99, "expired"},
         {7, 0xA0, "expired"},
+        {6, 0x0A, "expired"},
+        {7, 0x2A, "expired"},
         {7, 0x26, NULL},
         {7, 0x27, NULL},
         {8, 0xFF, NULL},
@@ -471,8 +504,9 @@ static void a_key_longer_than_its_signer_is_refused(void **state)
     const char *why = "";
     struct oda_key out;
     struct opened o;
-    static const uint8_t longer[120] = {1, [119] = 1};
+    static uint8_t longer[120];
     struct dp_bytes more[] = {{longer, 0}, c->in.icc_exponent, c->in.signed_records};
+    memset(longer, 1, sizeof longer);
     open_with(&c->issuer, c->in.icc_certificate, &o);
     o.p[19] = (uint8_t)(c->issuer.n + 1);
     more[0].n = c->issuer.n + 1 - (c->issuer.n - 42);
@@ -566,6 +600,8 @@ int main(void)
         cmocka_unit_test(a_changed_byte_of_the_scheme_key_fails),
         cmocka_unit_test(lengths_must_agree),
         cmocka_unit_test(the_scheme_key_must_be_there_valid_and_usable),
+        cmocka_unit_test(a_certificate_is_valid_to_the_end_of_its_month),
+        cmocka_unit_test(recovers_only_values_of_the_length_of_the_modulus),
         cmocka_unit_test(certificates_are_for_one_card),
         cmocka_unit_test(each_field_of_the_issuer_certificate_is_checked),
         cmocka_unit_test(each_field_of_the_icc_certificate_is_checked),
