@@ -13,7 +13,6 @@
 #include "cli.h"
 
 #define INPUT_MAX 16384 /* bytes */
-#define SHOWN_MAX 8     /* bytes of a card number's ends, at most: six and four digits */
 
 struct tlv_options {
     bool json, clear, dol;
