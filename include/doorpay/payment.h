@@ -246,6 +246,8 @@ struct dp_payment_ops {
     int (*card_policy)(void *ctx, const struct dp_emv_policy_answer *answer);
     int (*card_online)(void *ctx, const struct dp_emv_online_answer *answer);
     int (*card_cancel)(void *ctx);
+    /* It did not keep to its time: end it, so that nothing it still says meets the next payment. */
+    void (*card_end)(void *ctx);
     /* One packed message to the acquirer; id comes back with what became of it. */
     int (*link_send)(void *ctx, uint32_t id, const uint8_t *p, size_t n);
     /* One message, masked, for the wire log; out: to the acquirer. */

@@ -5,6 +5,7 @@
 
 #include <doorpay/sealed.h>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "machine.h"
@@ -56,6 +57,7 @@ int message_card_from(struct dp_payment *p, const uint8_t tx[16],
                       const struct dp_card_sealed *sealed, struct message_card *out)
 {
     memset(out, 0, sizeof *out);
+    DP_ASSERT(sealed->pan_n <= sizeof sealed->pan && sealed->track2_n <= sizeof sealed->track2);
     memcpy(out->pan_blob, sealed->pan, sealed->pan_n);
     memcpy(out->track2_blob, sealed->track2, sealed->track2_n);
     out->card.sealed_pan = (struct dp_bytes){out->pan_blob, sealed->pan_n};

@@ -13,6 +13,7 @@
 #define NO_ANSWER_CODE     4021   /* DE25 */
 #define CARD_REFUSED_CODE  4350
 #define NOT_COMPLETED_CODE 4007
+#define UNSENT_MAX         (DP_PAYMENT_INDEX_MAX / 4) /* what is pending must stay in the index */
 
 static void answer_waiters(struct dp_payment *p, const struct dp_pay_result *r)
 {
@@ -40,8 +41,9 @@ static void end_unknown(struct dp_payment *p)
 static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_request *q)
 {
     const struct dp_params *params = p->config.params;
+    struct dp_acquirer_unsent unsent = {0};
     enum dp_reason offline, deferred;
-    if (p->stopped || (p->journal_err < 0 && params != NULL))
+    if (p->journal_err < 0 && params != NULL)
         return DP_REASON_JOURNAL;
     if (params == NULL || p->acquirer == NULL)
         return DP_REASON_PARAMS;
@@ -56,10 +58,13 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_PARCEL;
     if (index_paid(&p->index, q->sale_id, q->sale_tx) != NULL)
         return DP_REASON_ALREADY_PAID;
-    if (p->door.state != DOOR_IDLE)
-        return DP_REASON_BUSY;
+    if (p->door.state != DOOR_IDLE || (p->pending.busy && p->pending.is_totals))
+        return DP_REASON_BUSY; /* totals under way: a sale more would put them out of balance */
     if (!dp_journal_has_room(p->journal))
         return DP_REASON_JOURNAL;
+    dp_acquirer_unsent(p->acquirer, &unsent);
+    if (unsent.n >= UNSENT_MAX)
+        return DP_REASON_LIMIT_ROUND;
     if (p->link_up)
         return DP_REASON_NONE;
     offline = q->offline == DP_FORBID ? DP_REASON_NO_LINK : policy_offline(p, q->amount.minor);
@@ -165,6 +170,10 @@ void dp_payment_pay(struct dp_payment *p, uint64_t request, const struct dp_pay_
     struct dp_pay_result result;
     const struct entry *known = index_by_service(&p->index, q->sale_id, q->service_id);
     enum dp_reason why;
+    if (p->stopped) {
+        refuse(p, request, DP_REASON_UNKNOWN); /* memory may be ahead of what is durable */
+        return;
+    }
     if (known != NULL && memcmp(known->fingerprint, q->fingerprint, sizeof q->fingerprint) != 0) {
         refuse(p, request, DP_REASON_SERVICE_ID_REUSED); /* never the old result (A26) */
         return;
@@ -191,8 +200,8 @@ void dp_payment_pay(struct dp_payment *p, uint64_t request, const struct dp_pay_
 bool dp_payment_abort(struct dp_payment *p, const char *sale_id, const char *service_id)
 {
     struct door *d = &p->door;
-    if (d->state != DOOR_TAP || strcmp(d->request.sale_id, sale_id) != 0 ||
-        strcmp(d->request.service_id, service_id) != 0)
+    if ((d->state != DOOR_TAP && d->state != DOOR_QUEUED) ||
+        strcmp(d->request.sale_id, sale_id) != 0 || strcmp(d->request.service_id, service_id) != 0)
         return false; /* with the acquirer or the card: it ends as they say */
     d->cancelled = true;
     return p->config.ops.card_cancel(p->config.ops.ctx) == DP_OK;
@@ -223,10 +232,11 @@ void dp_payment_card_seen(struct dp_payment *p, const struct dp_card_seen *seen)
     if (d->state != DOOR_TAP || d->seen)
         return;
     d->seen = true;
+    d->card = *seen;
     d->policy_reason = policy_card(p, seen, d->request.amount.minor, &answer);
-    if (answer.verdict == DP_EMV_POLICY_GO_ON && d->policy_reason == DP_REASON_NONE &&
-        policy_replayed(p, seen->card_hash, &seen->summary) && seen->summary.kernel != 0) {
-        /* contactless: the cryptogram comes with GPO, so it can be judged here already (A16) */
+    if (d->policy_reason == DP_REASON_NONE && seen->summary.kernel == 3 &&
+        policy_replayed(p, seen->card_hash, &seen->summary)) {
+        /* kernel 3: the cryptogram came with GPO and can be judged here already (A16) */
         d->policy_reason = DP_REASON_REPLAY;
         answer.verdict = DP_EMV_POLICY_DECLINE;
     }
@@ -276,8 +286,9 @@ static int ask_acquirer(struct dp_payment *p, const struct dp_card_online *onlin
         goto out;
     d->asked_online = true;
     err = dp_acquirer_pack(p->acquirer, r, &m.card, 0, p->packed, sizeof p->packed, &n, p->masked);
+    if (err == DP_OK)
+        err = send_packed(p, n, &d->link_id);
     if (err == DP_OK) {
-        d->link_id = send_packed(p, p->packed, p->masked, n);
         d->state = DOOR_ONLINE;
         d->deadline_ms = mono(p) + p->config.params->acquirer.online_timeout_ms;
     }
@@ -287,25 +298,54 @@ out:
     return err;
 }
 
-void dp_payment_card_wants_online(struct dp_payment *p, const struct dp_card_online *online)
+static void go_online(struct dp_payment *p, const struct dp_card_online *online)
 {
-    struct door *d = &p->door;
     int err;
-    if (d->state != DOOR_TAP || d->asked_online)
-        return;
-    if (!d->seen || d->policy_reason != DP_REASON_NONE || d->cancelled || !p->link_up ||
-        !claims_amount(p, online->emv, online->emv_n)) {
+    if (p->door.cancelled || !p->link_up) {
         tell_unable(p);
         return;
     }
     err = ask_acquirer(p, online);
-    if (p->stopped) {
-        end_unknown(p);
-        return;
-    }
-    if (err < 0) {
+    if (err < 0 && !p->stopped) {
         dp_log(DP_LOG_ERROR, "message to the acquirer: %s", dp_strerr(err));
         door_no_answer(p);
+    } else if (p->stopped) {
+        end_unknown(p);
+    }
+}
+
+/* Why the acquirer is not asked; NONE: it is. */
+static enum dp_reason not_to_be_asked(const struct dp_payment *p,
+                                      const struct dp_card_online *online)
+{
+    const struct door *d = &p->door;
+    if (!d->seen)
+        return DP_REASON_INCONSISTENT; /* it skipped the second policy step */
+    if (d->policy_reason != DP_REASON_NONE)
+        return d->policy_reason;
+    if (!claims_same_card(p, &online->summary) || !claims_amount(p, online->emv, online->emv_n) ||
+        online->sealed.pan_n == 0)
+        return DP_REASON_INCONSISTENT;
+    if (policy_replayed(p, d->card.card_hash, &online->summary))
+        return DP_REASON_REPLAY;
+    return DP_REASON_NONE;
+}
+
+void dp_payment_card_wants_online(struct dp_payment *p, const struct dp_card_online *online)
+{
+    struct door *d = &p->door;
+    if (p->stopped || d->state != DOOR_TAP || d->asked_online)
+        return;
+    d->policy_reason = not_to_be_asked(p, online);
+    if (d->policy_reason != DP_REASON_NONE) {
+        dp_log(DP_LOG_WARNING, "not asked online: %s", dp_reason_name(d->policy_reason));
+        tell_unable(p);
+    } else if (p->pending.busy && p->link_up) {
+        /* one message at a time on the link; what is under way ends by its own time-out */
+        d->online = *online;
+        d->state = DOOR_QUEUED;
+    } else {
+        go_online(p, online);
     }
 }
 
@@ -334,6 +374,13 @@ void door_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer)
     tell_card(p, &a);
 }
 
+/* The connection that would have brought the answer is gone. */
+void door_link_lost(struct dp_payment *p)
+{
+    if (p->door.state == DOOR_ONLINE)
+        door_no_answer(p);
+}
+
 /* What may have reached the acquirer is taken back before the card is told that there is no answer.
  */
 void door_no_answer(struct dp_payment *p)
@@ -341,6 +388,7 @@ void door_no_answer(struct dp_payment *p)
     struct door *d = &p->door;
     if (d->asked_online) {
         int err = reverse_stan(p, d->tx, d->requested.stan, NO_ANSWER_CODE, DP_REASON_NO_ANSWER);
+        d->taken_back = true;
         if (err == DP_OK && dp_journal_flush(p->journal) < 0)
             p->stopped = true;
         if (err < 0 || p->stopped) {
@@ -386,7 +434,7 @@ static void begin_outcome(struct dp_payment *p, const struct dp_card_outcome *o,
         describe_card(r, o);
         (void)snprintf(r->reason_text, sizeof r->reason_text, "%.64s", o->words);
     }
-    if (p->door.answered) {
+    if (p->door.answered && !p->door.taken_back) {
         r->stan = p->door.requested.stan;
         memcpy(r->rrn, p->door.requested.rrn, sizeof r->rrn);
         memcpy(r->action_code, p->door.answer.action_code, sizeof r->action_code);
@@ -434,6 +482,7 @@ static void finish_declined(struct dp_payment *p, enum dp_reason reason,
 static void finish_taken_back(struct dp_payment *p, uint32_t msg_reason, enum dp_reason reason,
                               const struct dp_card_outcome *o)
 {
+    p->door.taken_back = true;
     if (reverse_stan(p, p->door.tx, p->door.requested.stan, msg_reason, reason) < 0) {
         p->stopped = true;
         end_unknown(p);
@@ -498,8 +547,10 @@ static void end_answered(struct dp_payment *p, const struct dp_card_outcome *o)
     if (!d->issuer_approved)
         finish_declined(
             p, d->answer.soft_decline ? DP_REASON_SOFT_DECLINE : DP_REASON_ISSUER_DECLINED, o);
-    else if (o->outcome == DP_EMV_APPROVED_ONLINE)
+    else if (o->outcome == DP_EMV_APPROVED_ONLINE && claims_online(p, o))
         finish_online(p, o);
+    else if (o->outcome == DP_EMV_APPROVED_ONLINE)
+        finish_taken_back(p, NOT_COMPLETED_CODE, DP_REASON_INCONSISTENT, o);
     else
         finish_taken_back(p, CARD_REFUSED_CODE, DP_REASON_CARD_REFUSED_AFTER, o);
 }
@@ -529,30 +580,35 @@ static void end_unanswered(struct dp_payment *p, const struct dp_card_outcome *o
         finish_declined(p, reason, o);
 }
 
-void dp_payment_card_ended(struct dp_payment *p, const struct dp_card_outcome *o)
+void dp_payment_card_ended(struct dp_payment *p, const struct dp_card_outcome *said)
 {
+    struct dp_card_outcome o;
     struct door *d = &p->door;
-    if (d->state == DOOR_IDLE)
+    if (p->stopped || d->state == DOOR_IDLE)
         return;
+    o = *said;
+    claims_mend(&o);
     if (d->state == DOOR_ONLINE) {
         /* the card process did not wait for the answer it asked for */
-        finish_taken_back(p, NOT_COMPLETED_CODE, reason_of_emv(o->outcome, o->reason), o);
-        return;
+        finish_taken_back(p, NOT_COMPLETED_CODE, reason_of_emv(o.outcome, o.reason), &o);
+    } else if (d->answered) {
+        end_answered(p, &o);
+    } else {
+        end_unanswered(p, &o);
     }
-    if (d->answered)
-        end_answered(p, o);
-    else
-        end_unanswered(p, o);
+    dp_wipe(&o, sizeof o);
 }
 
 void dp_payment_card_lost(struct dp_payment *p)
 {
     struct door *d = &p->door;
     p->reader_ok = false;
-    if (d->state == DOOR_IDLE)
+    if (p->stopped || d->state == DOOR_IDLE)
         return;
     if (d->state == DOOR_ONLINE || (d->answered && d->issuer_approved))
         finish_taken_back(p, NOT_COMPLETED_CODE, DP_REASON_INTERRUPTED, NULL);
+    else if (d->answered)
+        finish_declined(p, DP_REASON_ISSUER_DECLINED, NULL);
     else
         finish_declined(p, DP_REASON_INTERRUPTED, NULL);
 }
@@ -562,13 +618,23 @@ void door_tick(struct dp_payment *p, int64_t now, int64_t *wait)
     struct door *d = &p->door;
     if (d->state == DOOR_IDLE)
         return;
+    if (d->state == DOOR_QUEUED && !p->pending.busy) {
+        struct dp_card_online online = d->online;
+        go_online(p, &online);
+        dp_wipe(&online, sizeof online);
+        *wait = 0;
+        return;
+    }
     if (now >= d->deadline_ms) {
         dp_log(DP_LOG_WARNING, "%s did not answer in time",
                d->state == DOOR_ONLINE ? "the acquirer" : "the card process");
-        if (d->state == DOOR_ONLINE)
+        if (d->state == DOOR_ONLINE) {
             door_no_answer(p);
-        else
+        } else {
+            /* what it might still say belongs to a payment that has ended */
+            p->config.ops.card_end(p->config.ops.ctx);
             dp_payment_card_lost(p);
+        }
         *wait = 0;
         return;
     }

@@ -17,12 +17,16 @@ static void pending_done(struct dp_payment *p)
     memset(&p->pending, 0, sizeof p->pending);
 }
 
-static void pending_begin(struct dp_payment *p, size_t n)
+static int pending_begin(struct dp_payment *p, size_t n)
 {
+    int err = send_packed(p, n, &p->pending.link_id);
+    if (err < 0) {
+        pending_done(p);
+        return err;
+    }
     p->pending.busy = true;
     p->pending.deadline_ms = mono(p) + p->config.params->acquirer.online_timeout_ms;
-    p->pending.link_id = send_packed(p, p->packed, p->masked, n);
-    dp_wipe(p->packed, sizeof p->packed);
+    return DP_OK;
 }
 
 /* ---- jobs ---- */
@@ -75,20 +79,39 @@ static int pack_job(struct dp_payment *p, struct dp_acquirer_job *job, size_t *n
     return err;
 }
 
+/* A job that brought no answer. A deferred authorisation may have been heard: it is taken back, and
+ * asked again under a new STAN; all others are repeated as they are. */
+static void job_failed(struct dp_payment *p, const struct dp_acquirer_job *job)
+{
+    if (job->kind == DP_ACQUIRER_JOB_DEFERRED && job->record.type == DP_RECORD_REQUESTED &&
+        job->record.seq != 0) {
+        int err =
+            reverse_stan(p, job->record.tx, job->record.stan, NO_ANSWER_CODE, DP_REASON_NO_ANSWER);
+        if (err < 0 || dp_journal_flush(p->journal) < 0) {
+            p->stopped = true;
+            return;
+        }
+    }
+    dp_acquirer_failed(p->acquirer, job, mono(p));
+}
+
 static void start_job(struct dp_payment *p, struct dp_acquirer_job *job)
 {
     size_t n = 0;
     int err = pack_job(p, job, &n);
     if (p->stopped)
         return;
+    if (err == DP_OK) {
+        err = pending_begin(p, n);
+        p->pending.job = *job;
+    }
     if (err < 0) {
-        dp_log(DP_LOG_ERROR, "a stored message cannot be made: %s; it stays queued",
+        dp_log(DP_LOG_ERROR, "a stored message cannot be sent: %s; it stays queued",
                dp_strerr(err));
-        dp_acquirer_failed(p->acquirer, job, mono(p));
+        pending_done(p);
+        job_failed(p, job);
         return;
     }
-    p->pending.job = *job;
-    pending_begin(p, n);
     dp_acquirer_sent(p->acquirer, job, mono(p));
 }
 
@@ -103,8 +126,8 @@ void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
             *wait = p->pending.deadline_ms - now;
         return;
     }
-    if (!p->link_up || p->held || p->door.state == DOOR_ONLINE)
-        return;
+    if (!p->link_up || p->held || p->door.state != DOOR_IDLE)
+        return; /* the payment at the door has the link to itself */
     memset(&job, 0, sizeof job);
     dp_acquirer_next(p->acquirer, now, &job, &again);
     if (job.kind != DP_ACQUIRER_JOB_NONE) {
@@ -117,18 +140,37 @@ void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
 
 /* ---- answers ---- */
 
+static bool nothing_pending(const struct entry *e)
+{
+    return e->done && e->open_stan == 0 && e->forward != DP_FORWARD_PENDING;
+}
+
+void forward_drop_leftovers(struct dp_payment *p)
+{
+    for (uint32_t i = 0; i < p->index.n; i++) {
+        const struct entry *e = &p->index.entries[i];
+        bool kept = e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED;
+        if (!e->is_reversal && kept && nothing_pending(e))
+            card_data_drop(p, e->tx);
+    }
+}
+
+/* Card data is kept until its last message is answered, no longer. The answer is durable first: a
+ * crash in between must find what a repeat needs. */
 static void answered_job(struct dp_payment *p, const struct dp_acquirer_answer *answer)
 {
     struct dp_record r;
+    const struct entry *e;
     record_begin(p, DP_RECORD_FORWARDED, answer->tx, &r);
     if (dp_acquirer_forwarded(p->acquirer, answer, &r) < 0)
         return;
-    if (answer->kind == DP_ACQUIRER_ADVICE || answer->kind == DP_ACQUIRER_DEFERRED) {
-        /* card data is kept until it is answered, no longer */
-        card_data_drop(p, answer->tx);
+    if (keep(p, &r) < 0 || bind(p) < 0) {
+        p->stopped = true;
+        return;
     }
-    if (keep(p, &r) == DP_OK)
-        (void)bind(p);
+    e = index_by_tx(&p->index, answer->tx);
+    if (e != NULL && nothing_pending(e))
+        card_data_drop(p, answer->tx);
 }
 
 static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answer *answer)
@@ -168,15 +210,26 @@ static void answered_network(struct dp_payment *p)
     (void)keep_durable(p, &r);
 }
 
+static bool answers_pending(const struct pending *was, const struct dp_acquirer_answer *answer)
+{
+    if (answer->kind == DP_ACQUIRER_TOTALS || answer->kind == DP_ACQUIRER_NETWORK)
+        return was->job.kind == DP_ACQUIRER_JOB_NONE &&
+               was->is_totals == (answer->kind == DP_ACQUIRER_TOTALS);
+    return was->job.kind != DP_ACQUIRER_JOB_NONE && was->job.record.stan == answer->stan &&
+           memcmp(was->job.record.tx, answer->tx, sizeof answer->tx) == 0;
+}
+
 void forward_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer)
 {
+    bool ours = p->pending.busy && answers_pending(&p->pending, answer);
     if (answer->kind == DP_ACQUIRER_NETWORK)
         answered_network(p);
-    else if (answer->kind == DP_ACQUIRER_TOTALS && p->pending.is_totals)
+    else if (answer->kind == DP_ACQUIRER_TOTALS && ours)
         answered_totals(p, answer);
     else if (answer->kind != DP_ACQUIRER_TOTALS)
         answered_job(p, answer);
-    pending_done(p);
+    if (ours) /* another's, come late: what is under way goes on */
+        pending_done(p);
 }
 
 void forward_failed(struct dp_payment *p, uint32_t link_id)
@@ -190,15 +243,8 @@ void forward_failed(struct dp_payment *p, uint32_t link_id)
         memset(&result, 0, sizeof result);
         result.reason = DP_REASON_NO_ANSWER;
         p->config.ops.settled(p->config.ops.ctx, was.request, &result);
-    } else if (was.job.kind == DP_ACQUIRER_JOB_DEFERRED) {
-        /* it may have been heard: taken back, and asked again under a new STAN */
-        if (reverse_stan(p, was.job.record.tx, was.job.record.stan, NO_ANSWER_CODE,
-                         DP_REASON_NO_ANSWER) == DP_OK &&
-            dp_journal_flush(p->journal) < 0)
-            p->stopped = true;
-        dp_acquirer_failed(p->acquirer, &was.job, mono(p));
     } else if (was.job.kind != DP_ACQUIRER_JOB_NONE) {
-        dp_acquirer_failed(p->acquirer, &was.job, mono(p));
+        job_failed(p, &was.job);
     }
 }
 
@@ -211,7 +257,7 @@ void forward_link_up(struct dp_payment *p)
     if (dp_acquirer_pack_network(p->acquirer, SIGN_ON, p->packed, sizeof p->packed, &n) < 0)
         return;
     memcpy(p->masked, p->packed, n); /* a sign-on carries nothing of a card */
-    pending_begin(p, n);
+    (void)!pending_begin(p, n);
 }
 
 /* ---- the sale or a person asks ---- */
@@ -258,5 +304,6 @@ void dp_payment_settle(struct dp_payment *p, uint64_t request)
     memcpy(p->masked, p->packed, n); /* totals carry nothing of a card */
     p->pending.is_totals = true;
     p->pending.request = request;
-    pending_begin(p, n);
+    if (pending_begin(p, n) < 0)
+        settle_refused(p, request, DP_REASON_NO_LINK);
 }

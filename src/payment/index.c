@@ -6,6 +6,13 @@
 #include "base/assert.h"
 #include "machine.h"
 
+/* Key 48 of FORWARDED. */
+enum {
+    ACCEPTED = 1,
+    REVERSAL_ACCEPTED = 3,
+    GIVEN_UP = 4
+};
+
 static uint32_t hash(const void *p, size_t n, uint32_t h)
 {
     const uint8_t *b = p;
@@ -122,25 +129,6 @@ static struct entry *add(struct index *x, const struct dp_record *r)
     return e;
 }
 
-/* Cryptogram and ATC out of the record's EMV data: fixed places are not to be had, so both are
- * looked for by tag. */
-static void take_cryptogram(struct entry *e, const struct dp_record *r)
-{
-    size_t at = 0;
-    while (at + 2 < r->emv_n) {
-        size_t tag_n = (r->emv[at] & 0x1F) == 0x1F ? 2 : 1;
-        size_t n = r->emv[at + tag_n];
-        const uint8_t *v = r->emv + at + tag_n + 1;
-        if (n > 127 || n > r->emv_n - (at + tag_n + 1))
-            return;
-        if (tag_n == 2 && r->emv[at] == 0x9F && r->emv[at + 1] == 0x26 && n == 8)
-            memcpy(e->cryptogram, v, 8);
-        if (tag_n == 2 && r->emv[at] == 0x9F && r->emv[at + 1] == 0x36 && n == 2)
-            e->atc = (uint16_t)(v[0] << 8 | v[1]);
-        at += tag_n + 1 + n;
-    }
-}
-
 static void count_round(struct round *round, const struct dp_record *r)
 {
     if (r->mode == DP_MODE_OFFLINE) {
@@ -183,7 +171,7 @@ static void see_outcome(struct index *x, struct round *round, const struct dp_re
     e->open_stan = 0;
     if (r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED)
         e->forward = DP_FORWARD_PENDING;
-    take_cryptogram(e, r);
+    claims_cryptogram(r->emv, r->emv_n, e->cryptogram, &e->atc);
     count_round(round, r);
 }
 
@@ -230,18 +218,21 @@ static struct entry *reversal_by_stan(struct index *x, const uint8_t tx[16], uin
 static void see_forwarded(struct index *x, struct round *round, const struct dp_record *r)
 {
     struct entry *e = index_by_tx(x, r->tx);
-    round->synced_wall_ms = (int64_t)r->wall_ms;
-    if (r->result == 3) {
-        struct entry *reversal = reversal_by_stan(x, r->tx, r->stan);
-        if (reversal != NULL)
-            reversal->forward = DP_FORWARD_ACCEPTED;
+    struct entry *reversal = reversal_by_stan(x, r->tx, r->stan);
+    if (r->result != GIVEN_UP)
+        round->synced_wall_ms = (int64_t)r->wall_ms;
+    if (reversal != NULL) {
+        reversal->forward =
+            r->result == REVERSAL_ACCEPTED ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
         return;
     }
-    if (e == NULL)
+    if (e == NULL || r->result == REVERSAL_ACCEPTED)
         return;
-    if (e->open_stan == r->stan)
+    if (r->stan != 0 && e->open_stan == r->stan)
         e->open_stan = 0;
-    e->forward = r->result == 1 ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
+    else if (r->stan != 0 && e->stan != r->stan && e->mode != DP_MODE_DEFERRED)
+        return; /* of a message that the payment does not hang on */
+    e->forward = r->result == ACCEPTED ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
     if (r->auth_code[0] != '\0')
         memcpy(e->auth_code, r->auth_code, sizeof e->auth_code);
     memcpy(e->action_code, r->action_code, sizeof e->action_code);

@@ -48,6 +48,7 @@ struct round {
 enum door_state {
     DOOR_IDLE = 0,
     DOOR_TAP,       /* INTENT durable, the card process works */
+    DOOR_QUEUED,    /* the card wants online, another message is under way on the link */
     DOOR_ONLINE,    /* REQUESTED durable, waiting for the acquirer */
     DOOR_COMPLETING /* the acquirer's word (or its absence) is with the card */
 };
@@ -63,7 +64,10 @@ struct door {
     uint8_t tx[16];
     struct dp_emv_transaction transaction;
     bool cancelled, seen, policy_offline, policy_deferred, asked_online, answered, issuer_approved;
+    bool taken_back; /* what was asked is closed by a REVERSAL: no OUTCOME may name its STAN */
     enum dp_reason policy_reason; /* why the second policy step said no; NONE: it did not */
+    struct dp_card_seen card;     /* as of the second policy step */
+    struct dp_card_online online; /* QUEUED: what is to be asked */
     struct dp_acquirer_answer answer;
     struct dp_record requested;
     uint32_t link_id;
@@ -91,6 +95,8 @@ struct dp_payment {
     struct door door;
     struct pending pending;
     bool link_up, reader_ok, held, stopped;
+    uint8_t params_digest[32]; /* of the PARAMS record seen last */
+    int begin_err;             /* of the acquirer's making, while the journal opens */
     uint32_t next_link_id;
     uint32_t sequence; /* 9F41 */
     uint8_t journal_id[16];
@@ -117,8 +123,9 @@ void record_begin(const struct dp_payment *p, enum dp_record_type type, const ui
 int keep(struct dp_payment *p, struct dp_record *r);
 int keep_durable(struct dp_payment *p, struct dp_record *r); /* and flush */
 int bind(struct dp_payment *p);                              /* checkpoint */
-/* Sends a packed message; its masked copy goes to the wire log. The link's number for it. */
-uint32_t send_packed(struct dp_payment *p, const uint8_t *packed, const uint8_t *masked, size_t n);
+/* Sends p->packed; p->masked goes to the wire log. The link's number for it in *id; DP_ERR_GONE:
+ * there is no link process, nothing left. */
+int send_packed(struct dp_payment *p, size_t n, uint32_t *id);
 
 /* ---- policy.c ---- */
 void headroom(const struct dp_payment *p, struct dp_headroom *out);
@@ -134,9 +141,15 @@ bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
                      const struct dp_emv_summary *s);
 
 /* ---- claims.c: what the card process says, held against what the vault knows ---- */
+bool claims_clean(const uint8_t *emv, size_t n);
 bool claims_amount(const struct dp_payment *p, const uint8_t *emv, size_t n);
+bool claims_same_card(const struct dp_payment *p, const struct dp_emv_summary *s);
 bool claims_offline(const struct dp_payment *p, const struct dp_card_outcome *o);
 bool claims_deferred(const struct dp_payment *p, const struct dp_card_outcome *o);
+bool claims_online(const struct dp_payment *p, const struct dp_card_outcome *o);
+void claims_cryptogram(const uint8_t *emv, size_t n, uint8_t cryptogram[8], uint16_t *atc);
+/* Makes of an outcome what may stand in a record. */
+void claims_mend(struct dp_card_outcome *o);
 
 /* ---- result.c ---- */
 void result_of(const struct dp_payment *p, const struct entry *e, struct dp_pay_result *out);
@@ -146,6 +159,7 @@ enum dp_reason reason_of_emv(enum dp_emv_outcome outcome, enum dp_emv_reason rea
 /* ---- door.c ---- */
 void door_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer);
 void door_no_answer(struct dp_payment *p);
+void door_link_lost(struct dp_payment *p);
 void door_tick(struct dp_payment *p, int64_t now, int64_t *wait);
 
 /* ---- carddata.c: the side store and sealed data for a message ---- */
@@ -168,6 +182,8 @@ void card_data_drop(struct dp_payment *p, const uint8_t tx[16]);
 /* ---- forward.c ---- */
 void forward_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer);
 void forward_failed(struct dp_payment *p, uint32_t link_id);
+/* Card data of payments that nothing is pending for, left by a crash between answer and drop. */
+void forward_drop_leftovers(struct dp_payment *p);
 void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait);
 void forward_link_up(struct dp_payment *p);
 

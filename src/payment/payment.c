@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "machine.h"
 
 #define INTERRUPTED_REASON_CODE 4007 /* DE25: the terminal could not complete */
@@ -85,28 +86,18 @@ int bind(struct dp_payment *p)
     return err;
 }
 
-uint32_t send_packed(struct dp_payment *p, const uint8_t *packed, const uint8_t *masked, size_t n)
+int send_packed(struct dp_payment *p, size_t n, uint32_t *id)
 {
-    uint32_t id = ++p->next_link_id;
-    DP_ASSERT(n > 0 && n <= DP_ISO8583_MESSAGE_MAX);
+    int err;
+    DP_ASSERT(n > 0 && n <= sizeof p->packed);
+    *id = ++p->next_link_id;
     if (p->config.ops.wire != NULL)
-        p->config.ops.wire(p->config.ops.ctx, true, masked, n);
-    if (p->config.ops.link_send(p->config.ops.ctx, id, packed, n) < 0)
+        p->config.ops.wire(p->config.ops.ctx, true, p->masked, n);
+    err = p->config.ops.link_send(p->config.ops.ctx, *id, p->packed, n);
+    dp_wipe(p->packed, sizeof p->packed);
+    if (err < 0)
         dp_log(DP_LOG_WARNING, "no link process to send with");
-    return id;
-}
-
-/* While opening: the acquirer does not exist before the journal's id is known, so records are seen
- * twice. */
-static void see_at_open(void *user, const struct dp_record *r)
-{
-    struct dp_payment *p = user;
-    index_see(&p->index, &p->round, r);
-}
-
-static void see_for_acquirer(void *user, const struct dp_record *r)
-{
-    dp_acquirer_see(user, r);
+    return err < 0 ? DP_ERR_GONE : DP_OK;
 }
 
 static int make_acquirer(struct dp_payment *p)
@@ -134,10 +125,32 @@ static int make_acquirer(struct dp_payment *p)
     return dp_acquirer_new(&c, &p->acquirer);
 }
 
+/* Every record of the journal, at start. The acquirer's conversation belongs to a journal, whose id
+ * the first record tells. */
+static void see_at_open(void *user, const struct dp_record *r)
+{
+    struct dp_payment *p = user;
+    if (p->config.params != NULL && p->acquirer == NULL && p->begin_err == DP_OK) {
+        memcpy(p->journal_id, r->journal, sizeof p->journal_id);
+        p->begin_err = make_acquirer(p);
+    }
+    index_see(&p->index, &p->round, r);
+    if (p->acquirer != NULL)
+        dp_acquirer_see(p->acquirer, r);
+    if (r->type == DP_RECORD_INTENT)
+        p->sequence++; /* 9F41 goes on where the last run left it */
+    if (r->type == DP_RECORD_PARAMS)
+        memcpy(p->params_digest, r->digest, sizeof p->params_digest);
+}
+
+/* Journalled once for each set, not at each start. */
 static int take_params_into_use(struct dp_payment *p)
 {
     const struct dp_params *params = p->config.params;
     struct dp_record r;
+    if (memcmp(p->params_digest, params->digest, sizeof p->params_digest) == 0)
+        return DP_OK;
+    memcpy(p->params_digest, params->digest, sizeof p->params_digest);
     record_begin(p, DP_RECORD_PARAMS, NULL, &r);
     r.params_version = (uint32_t)params->version;
     memcpy(r.digest, params->digest, sizeof r.digest);
@@ -165,8 +178,12 @@ static int close_one(struct dp_payment *p, const struct entry *open)
     r.has_amount = true;
     r.mode = DP_MODE_DECLINED;
     r.reason = DP_REASON_INTERRUPTED;
+    memcpy(r.fingerprint, e.fingerprint, sizeof r.fingerprint);
+    r.has_fingerprint = true;
     memcpy(r.sale_id, e.sale_id, sizeof r.sale_id);
     memcpy(r.service_id, e.service_id, sizeof r.service_id);
+    memcpy(r.poi_id, e.poi_id, sizeof r.poi_id);
+    memcpy(r.sale_tx, e.sale_tx, sizeof r.sale_tx);
     memcpy(r.parcel, e.parcel, sizeof r.parcel);
     return keep(p, &r);
 }
@@ -212,20 +229,18 @@ static int open_journal(struct dp_payment *p)
     return DP_OK;
 }
 
-/* With journal and parameters there: the acquirer's state, and what was in flight. */
+/* With journal and parameters there: what was in flight is closed. */
 static int begin(struct dp_payment *p)
 {
-    struct dp_verify_options none;
-    struct dp_verify_result ignored;
-    int err = make_acquirer(p);
-    if (err < 0)
-        return err;
-    memset(&none, 0, sizeof none);
-    err = dp_journal_verify(&p->config.store, &none, see_for_acquirer, p->acquirer, &ignored);
+    int err = p->begin_err;
+    if (err == DP_OK && p->acquirer == NULL) /* a journal begun just now */
+        err = make_acquirer(p);
     if (err == DP_OK)
         err = close_open_payments(p);
     if (err == DP_OK)
         err = take_params_into_use(p);
+    if (err == DP_OK)
+        forward_drop_leftovers(p);
     return err;
 }
 
@@ -266,6 +281,10 @@ void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_s
     struct dp_pay_result r;
     const struct entry *e = q->by_tx ? index_by_tx(&p->index, q->tx)
                                      : index_by_service(&p->index, q->sale_id, q->service_id);
+    if (p->stopped) {
+        refuse(p, request, DP_REASON_UNKNOWN); /* memory may be ahead of what is durable */
+        return;
+    }
     if (e == NULL) {
         refuse(p, request, DP_REASON_NOT_FOUND);
         return;
@@ -349,8 +368,17 @@ void dp_payment_link_up(struct dp_payment *p, bool up)
         return;
     p->link_up = up;
     dp_log(DP_LOG_INFO, "acquirer link is %s", up ? "up" : "down");
-    if (up && p->acquirer != NULL)
+    if (p->acquirer == NULL || p->stopped)
+        return;
+    if (up) {
         forward_link_up(p);
+        return;
+    }
+    /* the connection is gone, and with it the answers to what was sent on it */
+    if (p->pending.busy)
+        forward_failed(p, p->pending.link_id);
+    if (!p->stopped)
+        door_link_lost(p);
 }
 
 void dp_payment_link_answer(struct dp_payment *p, const uint8_t *bytes, size_t n)
@@ -358,7 +386,7 @@ void dp_payment_link_answer(struct dp_payment *p, const uint8_t *bytes, size_t n
     struct dp_acquirer_answer answer;
     size_t masked_n = 0;
     int err;
-    if (p->acquirer == NULL || n > sizeof p->masked)
+    if (p->acquirer == NULL || p->stopped || n > sizeof p->masked)
         return;
     memset(&answer, 0, sizeof answer);
     err = dp_acquirer_take(p->acquirer, bytes, n, &answer, p->masked, &masked_n);
@@ -378,6 +406,8 @@ void dp_payment_link_answer(struct dp_payment *p, const uint8_t *bytes, size_t n
 void dp_payment_link_failed(struct dp_payment *p, uint32_t id, bool sent)
 {
     (void)sent; /* a byte may have left that the link does not know of: both are taken back */
+    if (p->stopped)
+        return;
     if (p->door.state == DOOR_ONLINE && p->door.link_id == id)
         door_no_answer(p);
     else if (p->pending.busy && p->pending.link_id == id)

@@ -101,9 +101,11 @@ enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen
     answer->on_exception_list = dp_params_is_exception(params, seen->card_hash);
     if (answer->on_exception_list)
         return DP_REASON_EXCEPTION_LIST;
+    if (card_cap_reached(p, seen->card_hash, amount) && !p->link_up)
+        return DP_REASON_LIMIT_CARD;
     answer->verdict = DP_EMV_POLICY_GO_ON;
     if (card_cap_reached(p, seen->card_hash, amount))
-        return p->link_up ? DP_REASON_NONE : DP_REASON_LIMIT_CARD;
+        return DP_REASON_NONE; /* online only */
     answer->offline_allowed = p->door.transaction.offline_allowed;
     answer->deferred_allowed = p->door.transaction.deferred_allowed;
     return DP_REASON_NONE;

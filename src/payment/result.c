@@ -6,6 +6,8 @@
 
 static bool approved(const struct entry *e)
 {
+    if (e->mode == DP_MODE_DEFERRED && e->forward == DP_FORWARD_DECLINED)
+        return false; /* asked for later, and refused: not paid */
     return e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED ||
            e->is_reversal;
 }
@@ -37,7 +39,8 @@ void result_of(const struct dp_payment *p, const struct entry *e, struct dp_pay_
     out->cvm = e->cvm;
     out->interface = (enum dp_card_interface)e->interface;
     out->mode = e->mode;
-    out->reason = e->reason;
+    out->reason = e->done && !approved(e) && e->reason == DP_REASON_NONE ? DP_REASON_ISSUER_DECLINED
+                                                                         : e->reason;
     out->forward = e->forward;
     out->reversed = e->reversed;
     out->is_reversal = e->is_reversal;

@@ -31,6 +31,8 @@ static enum dp_reason obstacle(const struct dp_payment *p, const struct entry *s
     struct dp_acquirer_batch batch;
     if (sale == NULL)
         return DP_REASON_NOT_FOUND;
+    if (strcmp(sale->sale_id, q->sale_id) != 0)
+        return DP_REASON_NOT_ALLOWED; /* somebody else's sale: A31 */
     if (sale->reversed)
         return DP_REASON_ALREADY_REVERSED;
     if (!sale->done)
@@ -59,29 +61,35 @@ static void name_request(struct dp_record *r, const struct dp_reverse_request *q
     r->has_original_tx = true;
 }
 
-/* VOID when nothing of the sale has left the device, REVERSAL otherwise. */
+/* VOID when nothing of the sale can have been captured (it was not sent, or what was sent is being
+ * taken back already), REVERSAL otherwise. */
 static int undo(struct dp_payment *p, const struct entry *sale, const struct dp_reverse_request *q)
 {
     struct dp_record r;
     int err = DP_OK;
-    bool unsent = dp_acquirer_is_unsent(p->acquirer, sale->tx);
-    record_begin(p, unsent ? DP_RECORD_VOID : DP_RECORD_REVERSAL, sale->tx, &r);
-    if (!unsent)
-        err = dp_acquirer_fill_reversal(p->acquirer, sale->tx,
-                                        dp_acquirer_captured_stan(p->acquirer, sale->tx),
-                                        CUSTOMER_CANCELLATION, &r);
+    uint8_t tx[16];
+    uint32_t stan = dp_acquirer_captured_stan(p->acquirer, sale->tx);
+    bool local = dp_acquirer_is_unsent(p->acquirer, sale->tx) || stan == 0;
+    memcpy(tx, sale->tx, sizeof tx); /* the index moves under keep() */
+    record_begin(p, local ? DP_RECORD_VOID : DP_RECORD_REVERSAL, tx, &r);
+    if (!local)
+        err = dp_acquirer_fill_reversal(p->acquirer, tx, stan, CUSTOMER_CANCELLATION, &r);
     if (err < 0)
         return err;
     name_request(&r, q);
     r.amount = sale->amount;
     r.has_amount = true;
-    r.mode = unsent ? DP_MODE_VOID : DP_MODE_REVERSED;
+    r.mode = local ? DP_MODE_VOID : DP_MODE_REVERSED;
     r.reason = DP_REASON_CANCELLED;
     memcpy(r.parcel, sale->parcel, sizeof r.parcel);
     err = keep(p, &r);
-    if (err == DP_OK && unsent)
-        card_data_drop(p, sale->tx);
-    return err < 0 ? err : bind(p);
+    if (err == DP_OK)
+        err = bind(p);
+    if (err < 0)
+        p->stopped = true;
+    else if (local)
+        card_data_drop(p, tx); /* only now: until VOID is durable the sale may have to be sent */
+    return err;
 }
 
 void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_reverse_request *q)
@@ -90,6 +98,10 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
     const struct entry *known = index_by_service(&p->index, q->sale_id, q->service_id);
     const struct entry *sale;
     enum dp_reason why;
+    if (p->stopped) {
+        refuse(p, request, DP_REASON_UNKNOWN);
+        return;
+    }
     if (known != NULL) {
         if (memcmp(known->fingerprint, q->fingerprint, sizeof known->fingerprint) != 0) {
             refuse(p, request, DP_REASON_SERVICE_ID_REUSED);
@@ -99,7 +111,7 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
         p->config.ops.result(p->config.ops.ctx, request, &result);
         return;
     }
-    if (p->journal_err < 0 || p->stopped || p->config.params == NULL) {
+    if (p->journal_err < 0 || p->config.params == NULL) {
         refuse(p, request, p->config.params == NULL ? DP_REASON_PARAMS : DP_REASON_JOURNAL);
         return;
     }
@@ -111,7 +123,7 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
         return;
     }
     if (undo(p, sale, q) < 0) {
-        refuse(p, request, DP_REASON_UNKNOWN);
+        refuse(p, request, p->stopped ? DP_REASON_UNKNOWN : DP_REASON_NOT_ALLOWED);
         return;
     }
     known = index_by_service(&p->index, q->sale_id, q->service_id);
