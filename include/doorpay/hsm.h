@@ -65,24 +65,31 @@ DP_PUBLIC DP_MUST_USE int dp_hsm_counter_read(struct dp_hsm *hsm, enum dp_hsm_co
 DP_PUBLIC DP_MUST_USE int dp_hsm_counter_raise(struct dp_hsm *hsm, enum dp_hsm_counter which,
                                                uint64_t value);
 
-/* Side store: AES-256-GCM under the key of a generation; out = nonce 12 || ciphertext || tag 16. */
+/* Side store: AES-256-GCM under the key of a generation; out = nonce 12 || ciphertext || tag 16.
+ * DP_ERR_NOT_FOUND: no key of that generation (any more); unwrap: DP_ERR_SIGNATURE when it was not
+ * wrapped so, or under other aad. */
+#define DP_HSM_WRAP_OVERHEAD 28
 DP_PUBLIC DP_MUST_USE int dp_hsm_wrap_generation(struct dp_hsm *hsm, uint32_t *generation);
 DP_PUBLIC DP_MUST_USE int dp_hsm_wrap(struct dp_hsm *hsm, uint32_t generation, struct dp_bytes aad,
                                       struct dp_bytes clear, uint8_t *out, size_t max, size_t *n);
 DP_PUBLIC DP_MUST_USE int dp_hsm_unwrap(struct dp_hsm *hsm, uint32_t generation,
                                         struct dp_bytes aad, struct dp_bytes wrapped, uint8_t *out,
                                         size_t max, size_t *n);
-/* Makes generation + 1 current; both are usable until the old one is destroyed. */
+/* Makes generation + 1 current; both are usable until the old one is destroyed. The current one
+ * cannot be destroyed (DP_ERR_STATE). */
 DP_PUBLIC DP_MUST_USE int dp_hsm_wrap_rotate(struct dp_hsm *hsm, uint32_t *generation);
 DP_PUBLIC DP_MUST_USE int dp_hsm_wrap_destroy(struct dp_hsm *hsm, uint32_t generation);
 
-/* AES DUKPT (ANSI X9.24-3), AES-128. The initial key is used up when it is loaded. */
+/* AES DUKPT (ANSI X9.24-3), AES-128. The initial key is used up when it is loaded. Loading again
+ * begins another one: its id must differ from the one held (DP_ERR_ROLLBACK). */
 #define DP_KSN_BYTES 12 /* initial key id 8, transaction counter 4 */
 DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_load(struct dp_hsm *hsm, const uint8_t initial_key[16],
                                             const uint8_t initial_key_id[8]);
 /* The next transaction key: its use is durable before this returns. Requests are MACed with "MAC
  * generation", answers under the same KSN with "MAC verification". mac: AES-CMAC over SHA-256 of
- * the message, 16 bytes. */
+ * the message, 16 bytes. A transaction's keys live until the next dp_hsm_dukpt_next or
+ * dp_hsm_free: another ksn is DP_ERR_NOT_FOUND. next: DP_ERR_NOT_FOUND when no initial key was
+ * loaded, DP_ERR_LIMIT when it is used up. */
 DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_next(struct dp_hsm *hsm, uint8_t ksn[DP_KSN_BYTES]);
 DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES],
                                            bool answer, const uint8_t digest[32], uint8_t mac[16]);

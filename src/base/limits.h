@@ -24,6 +24,9 @@
 #define DP_TRANSCRIPT_COMMANDS_MAX 1024
 #define DP_TRANSCRIPT_APDU_MAX     65538 /* what a hostile card of a recording may answer */
 
+/* ---- hsm ---- */
+#define DP_HSM_WRAP_GENERATIONS_MAX 8 /* side store keys alive at once; shredding needs two */
+
 /* ---- emv ---- */
 #define DP_EMV_AIDS_MAX         32 /* AIDs a terminal supports */
 #define DP_EMV_CANDIDATES_MAX   32 /* applications a card may offer */
