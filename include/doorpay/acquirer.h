@@ -102,8 +102,9 @@ struct dp_acquirer_answer {
     uint64_t totals_sales_n, totals_sales_amount, totals_reversals_n, totals_reversals_amount;
 };
 
-/* Checks the MAC before it decodes, then matches. masked as above (filled also for what is no
- * answer, when it can be decoded at all; *masked_n = 0 otherwise). */
+/* Checks the MAC before it decodes, then matches. masked as above (filled also for what bears a
+ * right MAC and is no answer; *masked_n = 0 otherwise: nothing else is decoded, not even to be
+ * logged). DP_OK with NO_ANSWER whatever came; DP_ERR_TOKEN and kin: the key store failed. */
 DP_PUBLIC DP_MUST_USE DP_PARSES int dp_acquirer_take(struct dp_acquirer *a, const uint8_t *p,
                                                      size_t n, struct dp_acquirer_answer *answer,
                                                      uint8_t *masked, size_t *masked_n);
