@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#include "base/assert.h"
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF"
+#define MARK_BYTES      (sizeof BYTE_ORDER_MARK - 1)
 
 void csv_init(struct csv *c, FILE *file, const char *name)
 {
@@ -38,6 +39,10 @@ static int read_line(struct csv *c, size_t *n)
     if (*n > 0 && c->buffer[*n - 1] == '\r')
         (*n)--;
     c->buffer[*n] = '\0';
+    if (c->line == 1 && *n >= MARK_BYTES && memcmp(c->buffer, BYTE_ORDER_MARK, MARK_BYTES) == 0) {
+        *n -= MARK_BYTES; /* spreadsheets put it there */
+        memmove(c->buffer, c->buffer + MARK_BYTES, *n + 1);
+    }
     return 1;
 }
 
@@ -101,12 +106,26 @@ int csv_read(struct csv *c)
     return split(c, n);
 }
 
+size_t csv_column(const struct csv *c, size_t field)
+{
+    return field < c->fields_n ? (size_t)(c->fields[field] - c->buffer) + 1 : 1;
+}
+
+/* -12 or 3.50, and no more: -1-2 is a formula. */
+static bool is_number(const char *text)
+{
+    const char *digits = text + (text[0] == '-' ? 1 : 0);
+    size_t n = strspn(digits, "0123456789");
+    const char *rest = digits + n;
+    if (n > 0 && rest[0] == '.')
+        rest += 1 + strspn(rest + 1, "0123456789");
+    return n > 0 && rest[0] == '\0';
+}
+
 void csv_write_field(FILE *out, const char *text, bool last)
 {
-    /* a leading = + - @ or tab starts a formula in a spreadsheet (A32); plain negative numbers stay
-     * numbers */
-    bool number = strspn(text, "-0123456789.") == strlen(text);
-    bool formula = !number && text[0] != '\0' && strchr("=+-@\t", text[0]) != NULL;
+    /* what a spreadsheet takes as the start of a formula (A32) */
+    bool formula = text[0] != '\0' && strchr("=+-@\t\r", text[0]) != NULL && !is_number(text);
     bool quote = formula || strpbrk(text, ",\"\r\n") != NULL;
     if (quote)
         (void)putc('"', out);

@@ -51,28 +51,49 @@ struct map {
     int place[FIELDS]; /* column number in this file, -1: not there */
 };
 
-static int bad(struct ledger *l, const char *file, unsigned long line, const char *column,
-               const char *why)
+static int bad(struct ledger *l, const char *file, unsigned long line, size_t column,
+               const char *name, const char *why)
 {
-    (void)snprintf(l->error, sizeof l->error, "%s:%lu: column %s: %s", file, line, column, why);
+    (void)snprintf(l->error, sizeof l->error, "%s:%lu:%zu: %s: %s", file, line, column, name, why);
     return DP_ERR_FORMAT;
 }
 
+/* The same for a value of the row read last. */
+static int bad_value(struct ledger *l, const struct csv *c, const struct map *m, enum field f,
+                     const char *why)
+{
+    size_t column = m->place[f] < 0 ? 1 : csv_column(c, (size_t)m->place[f]);
+    return bad(l, c->name, c->line, column, m->column[f], why);
+}
+
+static void trim(char *text)
+{
+    size_t n = strlen(text);
+    while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+        text[--n] = '\0';
+}
+
+/* "field = Column". text is cut up. */
 static int set_column(struct ledger *l, const char *path, unsigned line, char *text, struct map *m)
 {
+    char *name = text + strspn(text, " \t");
     char *equals = strchr(text, '=');
     if (equals == NULL)
-        return bad(l, path, line, "", "not of the form field = Column");
+        return bad(l, path, line, 1, "map", "not of the form field = Column");
     *equals = '\0';
-    char *name = text + strspn(text, " \t");
-    name[strcspn(name, " \t")] = '\0';
+    trim(name);
     char *column = equals + 1 + strspn(equals + 1, " \t");
-    for (int f = 0; f < FIELDS; f++)
-        if (strcmp(fields[f].name, name) == 0 && strlen(column) < sizeof m->column[f]) {
-            (void)snprintf(m->column[f], sizeof m->column[f], "%s", column);
-            return DP_OK;
-        }
-    return bad(l, path, line, name, "no such field, or its column's name is too long");
+    trim(column);
+    for (int f = 0; f < FIELDS; f++) {
+        if (strcmp(fields[f].name, name) != 0)
+            continue;
+        if (column[0] == '\0' || strlen(column) >= sizeof m->column[f])
+            return bad(l, path, line, (size_t)(column - text) + 1, name,
+                       "its column's name is empty or too long");
+        (void)snprintf(m->column[f], sizeof m->column[f], "%s", column);
+        return DP_OK;
+    }
+    return bad(l, path, line, (size_t)(name - text) + 1, name, "there is no such field");
 }
 
 static int load_map(struct ledger *l, const char *path, struct map *m)
@@ -92,10 +113,14 @@ static int load_map(struct ledger *l, const char *path, struct map *m)
     }
     while (err == DP_OK && fgets(text, sizeof text, f) != NULL) {
         line++;
+        if (strlen(text) == sizeof text - 1)
+            err = bad(l, path, line, sizeof text - 1, "map", "the line is too long");
         text[strcspn(text, "\r\n")] = '\0';
-        if (text[0] != '\0' && text[0] != '#')
+        if (err == DP_OK && text[0] != '\0' && text[0] != '#')
             err = set_column(l, path, line, text, m);
     }
+    if (err == DP_OK && ferror(f) != 0)
+        err = bad(l, path, line, 1, "map", "cannot be read");
     (void)fclose(f);
     return err;
 }
@@ -104,11 +129,16 @@ static int find_columns(struct ledger *l, const struct csv *c, struct map *m)
 {
     for (int f = 0; f < FIELDS; f++) {
         m->place[f] = -1;
-        for (size_t i = 0; i < c->fields_n; i++)
-            if (strcmp(c->fields[i], m->column[f]) == 0)
-                m->place[f] = (int)i;
+        for (size_t i = 0; i < c->fields_n; i++) {
+            if (strcmp(c->fields[i], m->column[f]) != 0)
+                continue;
+            if (m->place[f] >= 0)
+                return bad(l, c->name, c->line, csv_column(c, i), m->column[f],
+                           "the column stands twice");
+            m->place[f] = (int)i;
+        }
         if (m->place[f] < 0 && fields[f].required)
-            return bad(l, c->name, c->line, m->column[f], "the file has no such column");
+            return bad_value(l, c, m, (enum field)f, "the file has no such column");
     }
     return DP_OK;
 }
@@ -129,7 +159,7 @@ static int integer(struct ledger *l, const struct csv *c, const struct map *m, e
     if (s[0] == '\0' && !fields[f].required)
         return DP_OK;
     if (n == 0 || n > 15 || strspn(digits, "0123456789") != n)
-        return bad(l, c->name, c->line, m->column[f], "not a whole number");
+        return bad_value(l, c, m, f, "not a whole number of minor units");
     *out = strtoll(s, NULL, 10);
     return DP_OK;
 }
@@ -141,12 +171,11 @@ static int check_type(struct ledger *l, const struct csv *c, const struct map *m
     uint16_t numeric;
     uint8_t exponent;
     if (!sale && strcmp(type, "REVERSAL") != 0)
-        return bad(l, c->name, c->line, m->column[F_TYPE], "neither SALE nor REVERSAL");
+        return bad_value(l, c, m, F_TYPE, "neither SALE nor REVERSAL");
     if (sale ? amount <= 0 : amount >= 0)
-        return bad(l, c->name, c->line, m->column[F_AMOUNT],
-                   "a SALE must be above 0, a REVERSAL below");
+        return bad_value(l, c, m, F_AMOUNT, "a SALE must be above 0, a REVERSAL below");
     if (dp_currency_by_alpha(value(c, m, F_CURRENCY), &numeric, &exponent) < 0)
-        return bad(l, c->name, c->line, m->column[F_CURRENCY], "unknown currency");
+        return bad_value(l, c, m, F_CURRENCY, "unknown currency");
     return DP_OK;
 }
 
@@ -154,7 +183,7 @@ static int import_row(struct ledger *l, const struct csv *c, const struct map *m
 {
     int64_t batch, stan, date, amount, fee, net;
     if (c->fields_n != columns)
-        return bad(l, c->name, c->line, "", "another number of columns than the header");
+        return bad(l, c->name, c->line, 1, "row", "another number of columns than the header");
     int err = integer(l, c, m, F_BATCH, &batch);
     if (err == DP_OK)
         err = integer(l, c, m, F_STAN, &stan);
@@ -169,7 +198,7 @@ static int import_row(struct ledger *l, const struct csv *c, const struct map *m
     if (err == DP_OK)
         err = check_type(l, c, m, amount);
     if (err == DP_OK && m->place[F_NET] >= 0 && amount - fee != net)
-        err = bad(l, c->name, c->line, m->column[F_NET], "amount less fee is not net");
+        err = bad_value(l, c, m, F_NET, "amount less fee is not net");
     if (err < 0)
         return err;
     return ledger_exec(l,
@@ -185,9 +214,13 @@ static int import_row(struct ledger *l, const struct csv *c, const struct map *m
 
 static int import_rows(struct ledger *l, struct csv *c, struct map *m)
 {
+    int err = ledger_exec(l, "INSERT INTO file (name) VALUES (?)", "t", c->name);
+    if (err < 0) {
+        (void)snprintf(l->error, sizeof l->error, "%s: imported already", c->name);
+        return DP_ERR_DUPLICATE;
+    }
     int got = csv_read(c);
     size_t columns = c->fields_n;
-    int err;
     if (got == 0) {
         (void)snprintf(l->error, sizeof l->error, "%s: empty: not even a header line", c->name);
         return DP_ERR_FORMAT;
@@ -216,13 +249,8 @@ int ledger_import_acquirer(struct ledger *l, const char *path, const char *map_p
     }
     csv_init(&c, f, path);
     err = ledger_run(l, "BEGIN");
-    if (err == DP_OK) {
-        err = import_rows(l, &c, &m);
-        if (err == DP_OK)
-            err = ledger_run(l, "COMMIT");
-        else if (sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
-            err = DP_ERR_IO; /* nothing half imported either way: the file is not committed */
-    }
+    if (err == DP_OK) /* nothing half imported: the file is committed whole or not at all */
+        err = ledger_end(l, import_rows(l, &c, &m));
     (void)fclose(f);
     return err;
 }

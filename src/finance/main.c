@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "dp_config.h"
-#include "ledger.h"
+#include "report.h"
 
 #define JOURNALS_MAX 1024
 
@@ -50,29 +50,42 @@ static bool read_options(int argc, char **argv, struct options *o)
     return o->journals_n > 0 && o->acquirer != NULL && o->out != NULL;
 }
 
+static void show_total(const struct finance_total *t)
+{
+    char text[48];
+    (void)printf("journals %s", report_money(t->journal_minor, t->currency, text));
+    (void)printf(", acquirer %s", report_money(t->acquirer_minor, t->currency, text));
+    (void)printf(", explained %s", report_money(t->explained_minor, t->currency, text));
+    (void)printf(", unexplained %s\n", report_money(t->residual_minor, t->currency, text));
+}
+
+/* What the report says, as it stands in its file. */
+static int show_json(const struct options *o)
+{
+    char path[4096], line[256];
+    (void)snprintf(path, sizeof path, "%s/summary.json", o->out);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return DP_ERR_IO;
+    while (fgets(line, sizeof line, f) != NULL)
+        (void)fputs(line, stdout);
+    (void)fclose(f);
+    return DP_OK;
+}
+
 static int show(struct ledger *l, const struct options *o)
 {
     struct finance_summary s;
-    char path[4096], a[48], line[256];
-    struct dp_money m = {0, 0, 2};
-    ledger_summary(l, &s);
-    (void)snprintf(path, sizeof path, "%s/summary.json", o->out);
-    FILE *f = o->json ? fopen(path, "re") : NULL;
-    while (f != NULL && fgets(line, sizeof line, f) != NULL)
-        (void)fputs(line, stdout);
-    if (f != NULL)
-        (void)fclose(f);
+    if (ledger_summary(l, &s) < 0 || (o->json && show_json(o) < 0))
+        return 1;
     if (!o->json) {
-        if (dp_currency_by_alpha(s.currency, &m.currency, &m.exponent) == DP_OK)
-            m.minor = s.journal_minor;
-        (void)printf("%s: journals %s", s.verdict, dp_money_text(&m, a, sizeof a));
-        m.minor = s.acquirer_minor;
-        (void)printf(", acquirer %s", dp_money_text(&m, a, sizeof a));
-        m.minor = s.residual_minor;
-        (void)printf(", unexplained %s; %" PRId64 " payments, %" PRId64 " lines, %" PRId64
-                     " matched, %" PRId64 " pending, %" PRId64 " breaks\nreport: %s/index.html\n",
-                     dp_money_text(&m, a, sizeof a), s.payments, s.lines, s.matched, s.pending,
-                     s.breaks, o->out);
+        (void)printf("%s\n", s.verdict);
+        for (size_t i = 0; i < s.totals_n; i++)
+            show_total(&s.total[i]);
+        (void)printf("%" PRId64 " payments, %" PRId64 " lines, %" PRId64 " matched, %" PRId64
+                     " pending, %" PRId64 " breaks, %" PRId64
+                     " declined later\nreport: %s/index.html\n",
+                     s.payments, s.lines, s.matched, s.pending, s.breaks, s.lost, o->out);
     }
     return strcmp(s.verdict, "RECONCILED") == 0 || strcmp(s.verdict, "PENDING") == 0 ? 0 : 1;
 }
