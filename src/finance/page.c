@@ -21,8 +21,10 @@ static const char style[] =
     "th,td{padding:.35rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}\n"
     "th{font-weight:600;border-bottom:2px solid #888;background:#fafafa}\n"
     ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    ".one{white-space:nowrap}"
     ".mono{font-family:ui-monospace,monospace;font-size:.82em;overflow-wrap:anywhere}\n"
-    "tr.sum td{font-weight:600;border-top:2px solid #888}tr.part td{padding-left:2rem}\n"
+    "table.sums{max-width:50rem}tr.sum td{font-weight:600;border-top:2px solid #888}tr.part "
+    "td{padding-left:2rem}\n"
     "tr.part td.n{padding-left:.6rem}td small{color:#595959;font-weight:400}\n"
     ".v{display:inline-block;padding:.1rem .7rem;border-radius:.3rem;color:#fff;"
     "background:#8f1d1d;font-size:.85em;font-weight:600}\n"
@@ -63,7 +65,8 @@ static const char *column(sqlite3_stmt *row, int i)
 /* How one column is shown. */
 enum show {
     TEXT,
-    MONO, /* an identifier */
+    MONO,  /* a long identifier: it may break */
+    SHORT, /* an identifier on one line */
     NUMBER,
     AMOUNT, /* minor units; the currency is the column after it, which is not shown itself */
     DATE,   /* YYYYMMDD */
@@ -101,8 +104,12 @@ static void cell(FILE *f, sqlite3_stmt *row, int at, enum show how)
         (void)fputs("<td class=\"mono\">", f);
         html(f, text);
         break;
+    case SHORT:
+        (void)fputs("<td class=\"mono one\">", f);
+        html(f, text);
+        break;
     case DATE:
-        (void)fputs("<td class=\"n\">", f);
+        (void)fputs("<td class=\"one\">", f);
         if (strlen(text) == 8)
             (void)fprintf(f, "%.4s-%.2s-%.2s", text, text + 4, text + 6);
         else
@@ -134,7 +141,7 @@ static void table_row(void *user, sqlite3_stmt *row)
         for (size_t i = 0; i < t->columns_n; i++) {
             enum show how = t->columns[i].how;
             (void)fprintf(t->f, "<th%s>%s</th>",
-                          how == NUMBER || how == AMOUNT || how == DATE ? " class=\"n\"" : "",
+                          how == NUMBER || how == AMOUNT ? " class=\"n\"" : "",
                           t->columns[i].title);
         }
         (void)fputs("</tr></thead>\n<tbody>\n", t->f);
@@ -190,8 +197,9 @@ static void difference_row(void *user, sqlite3_stmt *row)
 {
     char why[64];
     int64_t n = sqlite3_column_int64(row, 2);
-    (void)snprintf(why, sizeof why, "%" PRId64 " row%s", n, n == 1 ? "" : "s");
-    sum_row(user, "part", column(row, 0), why, sqlite3_column_int64(row, 1), column(row, 3));
+    (void)snprintf(why, sizeof why, "%" PRId64 " row%s below", n, n == 1 ? "" : "s");
+    sum_row(user, "part", column(row, 0), n > 0 ? why : "", sqlite3_column_int64(row, 1),
+            column(row, 3));
 }
 
 static int sums(struct ledger *l, FILE *f, const struct finance_total *t)
@@ -199,13 +207,17 @@ static int sums(struct ledger *l, FILE *f, const struct finance_total *t)
     char sql[512];
     int64_t difference = t->acquirer_minor - t->journal_minor;
     /* currency codes are those of our list, three letters: they can stand in a query */
-    (void)snprintf(sql, sizeof sql,
-                   "SELECT k.words, d.amount, d.rows, d.currency FROM difference d JOIN class k ON "
-                   "k.name = d.class WHERE d.currency = '%s' AND k.name <> 'matched' AND (d.amount "
-                   "<> 0 OR k.weight <> 'agreed') ORDER BY k.weight, k.name",
-                   t->currency);
+    (void)snprintf(
+        sql, sizeof sql,
+        "SELECT k.words, d.amount, (SELECT count(*) FROM finding f WHERE f.class = k.name "
+        "AND (f.currency = d.currency OR f.acquirer_currency = d.currency)), d.currency "
+        "FROM difference d JOIN class k ON "
+        "k.name = d.class WHERE d.currency = '%s' AND k.name <> 'matched' AND (d.amount "
+        "<> 0 OR k.weight <> 'agreed') ORDER BY k.weight, k.name",
+        t->currency);
     (void)fprintf(f,
-                  "<h2>Every cent, %s</h2>\n<table><thead><tr><th>What</th><th class=\"n\">Amount"
+                  "<h2>Every cent, %s</h2>\n<table class=\"sums\"><thead><tr><th>What</th><th "
+                  "class=\"n\">Amount"
                   "</th></tr></thead>\n<tbody>\n",
                   t->currency);
     sum_row(f, "", "Captured by the journals",
@@ -240,6 +252,11 @@ static const char *meaning(const char *verdict)
            "book on this page.";
 }
 
+static void count(FILE *f, int64_t n, const char *what)
+{
+    (void)fprintf(f, "%" PRId64 " %s%s", n, what, n == 1 ? "" : "s");
+}
+
 static void head(FILE *f, const struct finance_summary *s)
 {
     (void)fprintf(f,
@@ -248,12 +265,19 @@ static void head(FILE *f, const struct finance_summary *s)
                   "reconciliation, %s</title>\n%s</head><body>\n<div class=\"head %s\">"
                   "<h1>Reconciliation <span class=\"v %s\">%s</span></h1>\n<p>%s</p>\n",
                   s->verdict, style, s->verdict, s->verdict, s->verdict, meaning(s->verdict));
-    (void)fprintf(f,
-                  "<p class=\"quiet\">%" PRId64 " payments in %" PRId64 " journals (%" PRId64
-                  " not usable), %" PRId64 " acquirer lines: %" PRId64 " agree, %" PRId64
-                  " breaks, %" PRId64 " pending, %" PRId64 " declined later.</p></div>\n",
-                  s->payments, s->journals, s->journals_bad, s->lines, s->matched, s->breaks,
-                  s->pending, s->lost);
+    (void)fputs("<p class=\"quiet\">", f);
+    count(f, s->payments, "payment");
+    (void)fputs(" in ", f);
+    count(f, s->journals - s->journals_bad, "verified journal");
+    (void)fputs(", ", f);
+    count(f, s->lines, "acquirer line");
+    (void)fprintf(f, ": %" PRId64 " agree, ", s->matched);
+    count(f, s->breaks, "break");
+    (void)fprintf(f, ", %" PRId64 " waiting, %" PRId64 " declined later.", s->pending, s->lost);
+    if (s->journals_bad > 0)
+        (void)fprintf(f, " <strong>Not counted, because they did not verify: %" PRId64 ".</strong>",
+                      s->journals_bad);
+    (void)fputs("</p></div>\n", f);
 }
 
 #define FINDING_SQL(weight)                                                                        \
@@ -266,11 +290,11 @@ static int findings(struct ledger *l, FILE *f)
 {
     static const struct shown columns[] = {
         {"Reason", TEXT},     {"What to do", TEXT},  {"Day", DATE},
-        {"Terminal", MONO},   {"Parcel", MONO},      {"Journal", AMOUNT},
+        {"Terminal", SHORT},  {"Parcel", SHORT},     {"Journal", AMOUNT},
         {"Acquirer", AMOUNT}, {"Transaction", MONO}, {"Where", MONO}};
     static const struct shown lost[] = {
-        {"Day", DATE},  {"Terminal", MONO}, {"Parcel", MONO},     {"Card", MONO},
-        {"Mode", TEXT}, {"Amount", AMOUNT}, {"Transaction", MONO}};
+        {"Day", DATE},  {"Terminal", SHORT}, {"Parcel", SHORT},    {"Card", SHORT},
+        {"Mode", TEXT}, {"Amount", AMOUNT},  {"Transaction", MONO}};
     int err = SECTION(l, f, "Breaks", "The two sides contradict each other.",
                       "None: every line has its payment and every payment its line.", columns,
                       FINDING_SQL("break"));
@@ -288,20 +312,24 @@ static int findings(struct ledger *l, FILE *f)
     return err;
 }
 
+/* How a payment stands, in words. */
+#define STANDS                                                                                     \
+    "CASE p.mode WHEN 'open' THEN 'begun, not ended' ELSE p.mode END || CASE p.undone WHEN '' "    \
+    "THEN '' WHEN 'void' THEN ', cancelled before it was sent' ELSE ', cancelled' END || CASE "    \
+    "p.forward WHEN 'declined' THEN ', declined later' WHEN 'pending' THEN ', not sent yet' WHEN " \
+    "'given_up' THEN ', never taken' ELSE '' END"
+
 static int overview(struct ledger *l, FILE *f)
 {
     static const struct shown modes[] = {
         {"How it was paid", TEXT}, {"Payments", NUMBER}, {"Asked", AMOUNT}, {"Captured", AMOUNT}};
     static const struct shown days[] = {
-        {"Day", DATE},        {"Terminal", MONO}, {"Payments", NUMBER}, {"Journal", AMOUNT},
-        {"Acquirer", AMOUNT}, {"Breaks", NUMBER}, {"Pending", NUMBER},  {"Verdict", BADGE}};
+        {"Day", DATE},        {"Terminal", SHORT}, {"Payments", NUMBER}, {"Journal", AMOUNT},
+        {"Acquirer", AMOUNT}, {"Breaks", NUMBER},  {"Pending", NUMBER},  {"Verdict", BADGE}};
     int err = SECTION(
         l, f, "By mode", "What the journals hold, by how it ended at the door.", "No payment.",
         modes,
-        "SELECT CASE mode WHEN 'open' THEN 'begun, not ended' ELSE mode END || CASE undone WHEN '' "
-        "THEN '' WHEN 'void' THEN ', cancelled before it was sent' ELSE ', cancelled' END || CASE "
-        "forward WHEN 'declined' THEN ', declined later' WHEN 'pending' THEN ', not sent yet' WHEN "
-        "'given_up' THEN ', never taken' ELSE '' END, count(*), sum(amount), currency, (SELECT "
+        "SELECT " STANDS ", count(*), sum(amount), currency, (SELECT "
         "coalesce(sum(m.amount), 0) FROM movement m JOIN payment q ON q.journal = m.journal AND "
         "q.tx = m.tx WHERE m.counts = 1 AND q.mode = p.mode AND q.undone = p.undone AND q.forward "
         "= p.forward AND m.currency = p.currency), currency FROM payment p GROUP BY mode, undone, "
@@ -320,10 +348,9 @@ static int overview(struct ledger *l, FILE *f)
 static int details(struct ledger *l, FILE *f)
 {
     static const struct shown payments[] = {
-        {"Day", DATE},        {"Terminal", MONO}, {"Parcel", MONO},     {"Mode", TEXT},
-        {"Undone", TEXT},     {"Reason", TEXT},   {"Card", MONO},       {"Approval", MONO},
-        {"Forwarded", TEXT},  {"Asked", AMOUNT},  {"Captured", AMOUNT}, {"Acquirer", AMOUNT},
-        {"Transaction", MONO}};
+        {"Day", DATE},        {"Terminal", SHORT},  {"Parcel", SHORT},    {"How it was paid", TEXT},
+        {"Reason", TEXT},     {"Card", SHORT},      {"Approval", SHORT},  {"Asked", AMOUNT},
+        {"Captured", AMOUNT}, {"Acquirer", AMOUNT}, {"Transaction", MONO}};
     static const struct shown journals[] = {{"Journal", MONO},
                                             {"Verdict", TEXT},
                                             {"In words", TEXT},
@@ -331,8 +358,8 @@ static int details(struct ledger *l, FILE *f)
                                             {"Directory", MONO}};
     char sql[2048];
     (void)snprintf(sql, sizeof sql,
-                   "SELECT d, tid, parcel, mode, undone, reason, card, code, forward, asked, "
-                   "currency, captured, currency, acquirer, currency, tx FROM (%s)",
+                   "SELECT d, tid, parcel, " STANDS ", nullif(reason, 'none'), card, code, asked, "
+                   "currency, captured, currency, acquirer, currency, tx FROM (%s) p",
                    report_payments.sql);
     int err = SECTION(l, f, "Payments", "One row a payment, in the order they ended.",
                       "No payment.", payments, sql);

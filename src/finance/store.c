@@ -37,8 +37,8 @@ static const char *const schema[] = {
     "CREATE TABLE IF NOT EXISTS class (name TEXT PRIMARY KEY, weight TEXT NOT NULL, words TEXT NOT "
     "NULL, action TEXT NOT NULL)",
     /* acquirer less journal, by class */
-    "CREATE TEMP VIEW difference AS SELECT currency, class, sum(amount) AS amount, count(*) AS "
-    "rows FROM (SELECT currency, class, amount FROM line UNION ALL SELECT currency, class, -amount "
+    "CREATE TEMP VIEW difference AS SELECT currency, class, sum(amount) AS amount "
+    "FROM (SELECT currency, class, amount FROM line UNION ALL SELECT currency, class, -amount "
     "FROM movement WHERE counts = 1) GROUP BY currency, class",
     /* what a person has to look at: one row each */
     "CREATE TEMP VIEW finding AS SELECT k.weight, k.words, k.action, f.* FROM ("

@@ -430,19 +430,20 @@ class World:
             return s.getsockname()[1]
 
     def tell_acquirer(self, line, seconds=10.0):
-        """One control line ("drop 1", "delay 500", "totals"): what it answered, without the end of
-        the line. Its faults are in docs/sim.md."""
+        """One control line ("drop 1", "delay 500", "totals"; docs/sim.md has them all): the
+        acquirer's answer as a dict."""
         with socket.socket(socket.AF_UNIX) as s:
             s.settimeout(seconds)
             try:
                 s.connect(self.control)
                 s.sendall(line.encode() + b"\n")
-                answer = s.makefile("r", encoding="utf-8").readline()
-            except OSError as e:
+                text = s.makefile("r", encoding="utf-8").readline()
+                answer = json.loads(text)
+            except (OSError, ValueError) as e:
                 raise WorldError(f"acquirer's control: {line}: {e}") from None
-        if not answer.startswith("ok"):
-            raise WorldError(f"acquirer's control: {line}: {answer.strip() or 'no answer'}")
-        return answer[2:].strip()
+        if answer.get("ok") is not True:
+            raise WorldError(f"acquirer's control: {line}: {text.strip()}")
+        return answer
 
     def network_down(self):
         """No radio: the acquirer cannot be reached and open connections break."""
