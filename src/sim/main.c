@@ -11,6 +11,8 @@ static const struct verb {
     const char *name, *what;
     int (*run)(int argc, char **argv);
 } verbs[] = {
+    {"acquirer", "the acquirer: host, books, faults, settlement file", sim_acquirer},
+    {"acquirer-control", "tell a running acquirer what to do", sim_acquirer_control},
     {"card", "a virtual card in the vpcd reader, from a text profile", sim_card},
     {"keys", "make every test key and certificate; sign a terminal's request", sim_keys},
     {"params", "pack and sign a parameter set from its text form", sim_params},
@@ -20,7 +22,7 @@ static void help(FILE *to)
 {
     (void)fprintf(to, "usage: doorpay-sim VERB [options]\n\n");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
-        (void)fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].what);
+        (void)fprintf(to, "  %-17s %s\n", verbs[i].name, verbs[i].what);
     (void)fprintf(to, "\ndoorpay-sim VERB --help tells a verb's options.\n");
 }
 

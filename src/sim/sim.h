@@ -10,6 +10,8 @@ enum sim_exit {
     SIM_USAGE = 2
 };
 
+int sim_acquirer(int argc, char **argv);
+int sim_acquirer_control(int argc, char **argv);
 int sim_card(int argc, char **argv);
 int sim_keys(int argc, char **argv);
 int sim_params(int argc, char **argv);

@@ -691,15 +691,15 @@ TESTS = [
     wrong_profiles_and_scripts_are_named]
 
 
-def main():
+def main(tests):
     global KEYS
     folder = tempfile.mkdtemp(prefix="doorpay-sim-")
     KEYS = os.path.join(folder, "keys")
     failed = 0
     try:
         subprocess.run([SIM, "keys", "--out", KEYS], check=True, stdout=subprocess.DEVNULL)
-        print(f"1..{len(TESTS)}", flush=True)
-        for i, test in enumerate(TESTS, 1):
+        print(f"1..{len(tests)}", flush=True)
+        for i, test in enumerate(tests, 1):
             try:
                 test()
                 print(f"ok {i} - {test.__name__}", flush=True)
@@ -716,4 +716,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TESTS))
