@@ -34,7 +34,7 @@ struct dp_bytes emv_data_get(const struct emv_data *d, uint32_t tag)
 
 bool emv_data_has(const struct emv_data *d, uint32_t tag)
 {
-    return emv_data_find(d, tag) != NULL;
+    return emv_data_get(d, tag).n > 0;
 }
 
 int emv_data_set(struct emv_data *d, uint32_t tag, enum emv_origin origin, const void *p, size_t n)

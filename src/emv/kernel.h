@@ -196,7 +196,7 @@ void emv_oda_input(struct dp_emv_kernel *k, struct oda_input *in);
 void emv_oda_result(struct dp_emv_kernel *k, enum dp_emv_authentication method,
                     enum dp_emv_auth_result result, const char *why);
 
-/* ---- online_data.c ---- */
+/* ---- output.c ---- */
 
 /* The white-listed EMV data as they stand now, and the summary's TVR, cryptogram, ATC. */
 DP_MUST_USE int emv_output(struct dp_emv_kernel *k);

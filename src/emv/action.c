@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Terminal action analysis: EMV 4.4 Book 3, 10.7, under our own policy. */
+#include "contact.h"
+
+#include <string.h>
+
+#define TYPE_PURCHASE 0x00
+
+/* The last digit of the terminal type: 1 and 4 can only go online, 3 and 6 never. */
+static bool never_online(const struct dp_emv_kernel *k)
+{
+    uint8_t t = k->terminal->type & 0x0F;
+    return t == 3 || t == 6;
+}
+
+static bool always_online(const struct dp_emv_kernel *k)
+{
+    uint8_t t = k->terminal->type & 0x0F;
+    return t == 1 || t == 4;
+}
+
+/* The TVR bits that the terminal's codes or the issuer's name; an issuer that names none in a list
+ * it did not give means absent. */
+static bool match(const struct dp_emv_kernel *k, const uint8_t tac[5], uint32_t iac_tag,
+                  uint8_t absent, uint8_t hit[5])
+{
+    struct dp_bytes iac = emv_data_get(&k->data, iac_tag);
+    bool any = false;
+    for (size_t i = 0; i < 5; i++) {
+        uint8_t issuer = iac.n == 5 ? iac.p[i] : absent;
+        hit[i] = k->tvr[i] & (uint8_t)(tac[i] | issuer);
+        any = any || hit[i] != 0;
+    }
+    return any;
+}
+
+static bool denied(const struct dp_emv_kernel *k, uint8_t hit[5])
+{
+    return match(k, k->aid->tac_denial, 0x9F0E, 0x00, hit);
+}
+
+static bool wants_online(const struct dp_emv_kernel *k)
+{
+    uint8_t hit[5];
+    return match(k, k->aid->tac_online, 0x9F0F, 0xFF, hit);
+}
+
+static bool denied_without_link(const struct dp_emv_kernel *k, uint8_t hit[5])
+{
+    return match(k, k->aid->tac_default, 0x9F0D, 0xFF, hit);
+}
+
+/* Whoever has not been authenticated may have made everything up, the kind of cryptogram too:
+ * only CDA signs it (A11). */
+bool emv_offline_permitted(const struct dp_emv_kernel *k)
+{
+    return k->oda == DP_EMV_AUTH_CDA && k->icc_key_good && !emv_tvr_has(k, TVR_CDA_FAILED) &&
+           k->transaction->type == TYPE_PURCHASE && k->transaction->offline_allowed &&
+           k->policy.offline_allowed && k->policy.verdict == DP_EMV_POLICY_GO_ON;
+}
+
+static bool authentication_lacks(const struct dp_emv_kernel *k)
+{
+    return k->oda == DP_EMV_AUTH_NONE ||
+           k->result->summary.authentication_result == DP_EMV_AUTH_FAILED;
+}
+
+static void ask(struct emv_action *a, enum emv_cid cid)
+{
+    a->cid = cid;
+    a->reason = DP_EMV_REASON_NONE;
+    a->words = "";
+}
+
+static void decline(struct emv_action *a, enum dp_emv_reason reason, const char *words)
+{
+    a->cid = CID_AAC;
+    a->reason = reason;
+    a->words = words;
+}
+
+static void decline_for(struct emv_action *a, enum dp_emv_reason otherwise, const uint8_t hit[5])
+{
+    enum dp_emv_reason reason = otherwise;
+    if ((hit[1] & (uint8_t)TVR_EXPIRED) != 0)
+        reason = DP_EMV_REASON_EXPIRED;
+    else if (hit[2] != 0)
+        reason = DP_EMV_REASON_CVM;
+    decline(a, reason, emv_tvr_words(hit));
+}
+
+void emv_action_first(const struct dp_emv_kernel *k, struct emv_action *action)
+{
+    uint8_t hit[5];
+    if (k->policy.verdict != DP_EMV_POLICY_GO_ON)
+        decline(action, DP_EMV_REASON_POLICY, "policy");
+    else if (k->transaction->oda_failure_declines && authentication_lacks(k))
+        decline(action, DP_EMV_REASON_NOT_AUTHENTICATED, "card not authenticated");
+    else if (denied(k, hit))
+        decline_for(action, DP_EMV_REASON_TERMINAL_DECLINED, hit);
+    else if (never_online(k))
+        emv_action_no_link(k, action);
+    else if (always_online(k) || wants_online(k) || !emv_offline_permitted(k))
+        ask(action, CID_ARQC);
+    else
+        ask(action, CID_TC);
+}
+
+void emv_action_no_link(const struct dp_emv_kernel *k, struct emv_action *action)
+{
+    uint8_t hit[5];
+    if (denied_without_link(k, hit))
+        decline_for(action, DP_EMV_REASON_NO_LINK, hit);
+    else if (authentication_lacks(k) || k->oda != DP_EMV_AUTH_CDA)
+        decline(action, DP_EMV_REASON_NOT_AUTHENTICATED, "no link, and not authenticated by CDA");
+    else if (!emv_offline_permitted(k))
+        decline(action, DP_EMV_REASON_NO_LINK, "no link, and not to be approved offline");
+    else
+        ask(action, CID_TC);
+}
