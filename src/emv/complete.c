@@ -43,6 +43,7 @@ static int end_failed(struct dp_emv_kernel *k, int err, const struct emv_ac *ac)
     switch (err) {
     case DP_ERR_CRYPTO:
         return err;
+    case DP_ERR_CANCELLED:
     case DP_ERR_GONE:
     case DP_ERR_TIMEOUT:
     case DP_ERR_IO:

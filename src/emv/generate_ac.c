@@ -161,12 +161,13 @@ int emv_generate_ac(struct dp_emv_kernel *k, bool second, enum emv_cid wish, str
     memset(ac, 0, sizeof *ac);
     emv_step(k, second ? "GENERATE AC 2" : "GENERATE AC 1");
     k->cda_passed = false;
-    k->committed = true;
     ac->cda_wanted = wish != CID_AAC && k->icc_key_good && !emv_tvr_has(k, TVR_CDA_FAILED);
     if (ac->cda_wanted)
         c.p1 |= P1_CDA;
     ac->words = second ? "CDOL2" : "CDOL1";
     err = emv_dol_values(k, emv_data_get(&k->data, second ? CDOL2 : CDOL1), v);
+    if (err == DP_OK)
+        err = emv_commit(k);
     if (err < 0)
         return err;
     c.data.n = v->n;

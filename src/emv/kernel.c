@@ -68,8 +68,10 @@ int dp_emv_perform(struct dp_emv_kernel *k, struct dp_card *card,
     rc = emv_terminal_check(terminal);
     if (rc == DP_OK)
         rc = emv_transaction_check(transaction);
-    if (rc < 0)
+    if (rc < 0) {
+        result->outcome = DP_EMV_ENDED;
         return rc;
+    }
     forget(k);
     k->card = card;
     k->terminal = terminal;
@@ -125,11 +127,24 @@ void emv_ui(struct dp_emv_kernel *k, enum dp_emv_ui what)
         k->ops->ui(k->ops->ctx, what);
 }
 
+static bool cancelled(struct dp_emv_kernel *k)
+{
+    return !k->committed && k->ops->cancelled != NULL && k->ops->cancelled(k->ops->ctx);
+}
+
+int emv_commit(struct dp_emv_kernel *k)
+{
+    if (cancelled(k))
+        return DP_ERR_CANCELLED;
+    k->committed = true;
+    return DP_OK;
+}
+
 int emv_exchange(struct dp_emv_kernel *k, const struct dp_apdu *command,
                  struct dp_apdu_answer *answer)
 {
     memset(answer, 0, sizeof *answer);
-    if (!k->committed && k->ops->cancelled != NULL && k->ops->cancelled(k->ops->ctx))
+    if (cancelled(k))
         return DP_ERR_CANCELLED;
     return dp_card_exchange(k->card, command, k->answer, sizeof k->answer, answer);
 }

@@ -145,6 +145,8 @@ DP_MUST_USE int emv_exchange(struct dp_emv_kernel *k, const struct dp_apdu *comm
 /* The same, where a failure of card or reader ends the payment: EMV_GO_ON with any status word. */
 DP_MUST_USE int emv_command(struct dp_emv_kernel *k, const struct dp_apdu *command,
                             struct dp_apdu_answer *answer);
+/* The next command asks for a cryptogram: the last moment to be cancelled, DP_ERR_CANCELLED. */
+DP_MUST_USE int emv_commit(struct dp_emv_kernel *k);
 /* Ends the payment because emv_exchange failed with err. */
 DP_MUST_USE int emv_end_exchange(struct dp_emv_kernel *k, int err);
 /* Names the step for the caller's log. */
