@@ -228,6 +228,16 @@ bool frame_later(const struct segment *s, uint32_t offset)
     return false;
 }
 
+bool frame_same_batch(const struct segment *s, uint32_t offset, uint32_t batch)
+{
+    struct frame f;
+    DP_ASSERT(offset % 8 == 0 && batch < offset);
+    for (uint32_t at = offset + 8; at < s->n; at += 8)
+        if (frame_intact(s, at, UINT64_MAX, &f) && f.batch == batch)
+            return true;
+    return false;
+}
+
 uint32_t segment_used(const struct segment *s, uint32_t offset)
 {
     uint32_t end = s->n;

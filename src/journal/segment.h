@@ -67,6 +67,10 @@ DP_MUST_USE DP_PARSES enum frame_state frame_read(const struct segment *s, uint3
 /* True when an intact frame whose batch began after offset stands somewhere behind it: what is
  * damaged at offset had been flushed. */
 DP_MUST_USE DP_PARSES bool frame_later(const struct segment *s, uint32_t offset);
+/* True when an intact frame of the batch that began at batch stands behind offset: what is damaged
+ * there belongs to that batch. */
+DP_MUST_USE DP_PARSES bool frame_same_batch(const struct segment *s, uint32_t offset,
+                                            uint32_t batch);
 /* Where the zeros at the segment's end begin, rounded up to 8; never below offset. */
 uint32_t segment_used(const struct segment *s, uint32_t offset);
 

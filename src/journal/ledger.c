@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+#include "hash.h"
+
+#define FIRST_SLOTS 64
+
+enum what {
+    FREE = 0,
+    PAYMENT,   /* stan 0 */
+    REQUESTED, /* a message that can move money, sent under stan */
+    ADVICE,    /* of an offline approval */
+    REVERSAL   /* its own message */
+};
+
+struct entry {
+    uint8_t tx[16];
+    uint32_t stan;
+    uint8_t what, mode;
+    bool closed;   /* PAYMENT: has its OUTCOME; others: answered, or taken back without an answer */
+    bool reversed; /* a REVERSAL names this stan; PAYMENT: void */
+    bool forwarded;
+    uint32_t open_stan; /* PAYMENT: a REQUESTED nothing has closed yet */
+    int64_t amount;
+};
+
+/* Open addressing; slots is a power of two. A place comes from SHA-256, so that whoever chooses
+ * transaction ids cannot cheaply pile them up in one. */
+struct ledger {
+    struct entry *entries;
+    size_t slots, used;
+};
+
+int ledger_new(struct ledger **out)
+{
+    struct ledger *l = calloc(1, sizeof *l);
+    *out = NULL;
+    if (l == NULL)
+        return DP_ERR_NOMEM;
+    l->slots = FIRST_SLOTS;
+    l->entries = calloc(l->slots, sizeof *l->entries);
+    if (l->entries == NULL) {
+        free(l);
+        return DP_ERR_NOMEM;
+    }
+    *out = l;
+    return DP_OK;
+}
+
+void ledger_free(struct ledger **l)
+{
+    if (*l == NULL)
+        return;
+    free((*l)->entries);
+    free(*l);
+    *l = NULL;
+}
+
+static int place_of(const uint8_t tx[16], uint32_t stan, uint64_t *place)
+{
+    const uint8_t number[4] = {(uint8_t)(stan >> 24), (uint8_t)(stan >> 16), (uint8_t)(stan >> 8),
+                               (uint8_t)stan};
+    const struct dp_bytes parts[] = {{tx, 16}, {number, sizeof number}};
+    uint8_t hash[HASH_BYTES];
+    int err = hash_parts(parts, 2, hash);
+    if (err == DP_OK)
+        memcpy(place, hash, sizeof *place);
+    return err;
+}
+
+/* The entry, or the free slot where it would stand. */
+static int slot(const struct ledger *l, const uint8_t tx[16], uint32_t stan, struct entry **out)
+{
+    uint64_t place;
+    int err = place_of(tx, stan, &place);
+    if (err != DP_OK)
+        return err;
+    for (size_t i = 0; i < l->slots; i++) {
+        struct entry *e = &l->entries[(place + i) & (l->slots - 1)];
+        if (e->what == FREE || (e->stan == stan && memcmp(e->tx, tx, sizeof e->tx) == 0)) {
+            *out = e;
+            return DP_OK;
+        }
+    }
+    return DP_ERR_INTERNAL; /* never full */
+}
+
+static int grow(struct ledger *l)
+{
+    struct ledger bigger = {NULL, l->slots * 2, l->used};
+    int err = DP_OK;
+    if (l->used >= DP_JOURNAL_LEDGER_MAX)
+        return DP_ERR_LIMIT;
+    if (l->used < l->slots / 2)
+        return DP_OK;
+    bigger.entries = calloc(bigger.slots, sizeof *bigger.entries);
+    if (bigger.entries == NULL)
+        return DP_ERR_NOMEM;
+    for (size_t i = 0; err == DP_OK && i < l->slots; i++) {
+        struct entry *to;
+        if (l->entries[i].what == FREE)
+            continue;
+        err = slot(&bigger, l->entries[i].tx, l->entries[i].stan, &to);
+        if (err == DP_OK)
+            *to = l->entries[i];
+    }
+    if (err != DP_OK) {
+        free(bigger.entries);
+        return err;
+    }
+    free(l->entries);
+    *l = bigger;
+    return DP_OK;
+}
+
+/* What a record finds: its payment and the message it speaks of. Pointers hold until grow(). */
+struct view {
+    struct entry *payment, *message, *own;
+};
+
+static void take(struct ledger *l, struct entry *e, const uint8_t tx[16], uint32_t stan,
+                 enum what what)
+{
+    DP_ASSERT(e->what == FREE);
+    memcpy(e->tx, tx, sizeof e->tx);
+    e->stan = stan;
+    e->what = (uint8_t)what;
+    l->used++;
+}
+
+/* ---- one function a type: NULL, or why it must not stand here ---- */
+
+static const char *see_intent(struct ledger *l, const struct dp_record *r, struct view *v)
+{
+    if (v->payment->what != FREE)
+        return "a second INTENT of the same transaction";
+    take(l, v->payment, r->tx, 0, PAYMENT);
+    v->payment->amount = r->amount.minor;
+    return NULL;
+}
+
+static const char *see_requested(struct ledger *l, const struct dp_record *r, struct view *v)
+{
+    struct entry *p = v->payment;
+    if (p->what == FREE)
+        return "REQUESTED without an INTENT";
+    if (r->amount.minor != p->amount)
+        return "REQUESTED has another amount than its INTENT";
+    if (r->mode != DP_MODE_ONLINE && r->mode != DP_MODE_DEFERRED)
+        return "REQUESTED is neither online nor deferred";
+    if (r->mode == DP_MODE_ONLINE && p->closed)
+        return "REQUESTED online after the OUTCOME";
+    if (r->mode == DP_MODE_DEFERRED && (!p->closed || p->mode != DP_MODE_DEFERRED || p->reversed))
+        return "REQUESTED for later, and the payment is not deferred";
+    if (p->open_stan != 0)
+        return "REQUESTED while another of the transaction is open";
+    if (v->message->what != FREE)
+        return "REQUESTED under a STAN that the transaction used before";
+    take(l, v->message, r->tx, r->stan, REQUESTED);
+    p->open_stan = r->stan;
+    return NULL;
+}
+
+static const char *see_outcome(struct ledger *l, const struct dp_record *r, struct view *v)
+{
+    struct entry *p = v->payment;
+    if (p->what == FREE)
+        return "OUTCOME without an INTENT";
+    if (p->closed)
+        return "a second OUTCOME of the same transaction";
+    if (r->amount.minor != p->amount)
+        return "OUTCOME has another amount than its INTENT";
+    if (r->mode < DP_MODE_ONLINE || r->mode > DP_MODE_DECLINED)
+        return "OUTCOME has no mode that ends a payment";
+    if (r->mode == DP_MODE_ONLINE && (p->open_stan == 0 || r->stan != p->open_stan))
+        return "OUTCOME online without its REQUESTED";
+    if (r->mode == DP_MODE_OFFLINE && (r->stan == 0 || v->message->what != FREE))
+        return "OUTCOME offline-approved without a STAN of its own for the advice";
+    if (p->open_stan != 0 && r->stan == p->open_stan &&
+        (r->mode == DP_MODE_ONLINE || (r->mode == DP_MODE_DECLINED && r->action_code[0] != '\0'))) {
+        v->message->closed = true;
+        p->open_stan = 0;
+    }
+    if (p->open_stan != 0)
+        return "OUTCOME while a REQUESTED is open";
+    if (r->mode == DP_MODE_OFFLINE)
+        take(l, v->message, r->tx, r->stan, ADVICE);
+    p->closed = true;
+    p->mode = (uint8_t)r->mode;
+    return NULL;
+}
+
+static const char *see_reversal(struct ledger *l, const struct dp_record *r, struct view *v)
+{
+    struct entry *p = v->payment, *m = v->message;
+    if (p->what == FREE)
+        return "REVERSAL of an unknown transaction";
+    if (m->what != REQUESTED && m->what != ADVICE)
+        return "REVERSAL of a message that was never sent";
+    if (m->reversed || p->reversed)
+        return "a second REVERSAL of the same message";
+    if (r->amount.minor != p->amount)
+        return "REVERSAL has another amount than its sale";
+    if (v->own->what != FREE)
+        return "REVERSAL under a STAN that the transaction used before";
+    m->reversed = true;
+    if (p->open_stan == m->stan) {
+        p->open_stan = 0;
+        m->closed = true;
+    }
+    take(l, v->own, p->tx, r->stan, REVERSAL);
+    return NULL;
+}
+
+static const char *see_void(const struct dp_record *r, struct view *v)
+{
+    struct entry *p = v->payment;
+    if (p->what == FREE)
+        return "VOID of an unknown transaction";
+    if (!p->closed || (p->mode != DP_MODE_OFFLINE && p->mode != DP_MODE_DEFERRED))
+        return "VOID of a payment that was not approved without a link";
+    if (p->reversed)
+        return "a second VOID of the same transaction";
+    if (p->forwarded || p->open_stan != 0)
+        return "VOID of a payment that has left the device";
+    if (r->amount.minor != p->amount)
+        return "VOID has another amount than its sale";
+    p->reversed = true;
+    return NULL;
+}
+
+static const char *see_forwarded(const struct dp_record *r, struct view *v)
+{
+    struct entry *p = v->payment, *m = v->message;
+    bool reversal = m->what == REVERSAL;
+    if (p->what == FREE || m->what == FREE)
+        return "FORWARDED names a message that was never made";
+    if (m->closed)
+        return "FORWARDED closes a message that is closed";
+    if (m->what == REQUESTED && p->mode != DP_MODE_DEFERRED)
+        return "FORWARDED closes an online message";
+    if (!reversal && p->reversed)
+        return "FORWARDED after a VOID";
+    if (r->result != 4 && reversal != (r->result == 3))
+        return "FORWARDED has a result that its message cannot have";
+    if (r->has_amount && r->amount.minor != p->amount)
+        return "FORWARDED has another amount than its sale";
+    m->closed = true;
+    if (p->open_stan == m->stan)
+        p->open_stan = 0;
+    p->forwarded |= !reversal;
+    return NULL;
+}
+
+static const char *judge(struct ledger *l, const struct dp_record *r, struct view *v)
+{
+    switch (r->type) {
+    case DP_RECORD_INTENT:
+        return see_intent(l, r, v);
+    case DP_RECORD_REQUESTED:
+        return see_requested(l, r, v);
+    case DP_RECORD_OUTCOME:
+        return see_outcome(l, r, v);
+    case DP_RECORD_REVERSAL:
+        return see_reversal(l, r, v);
+    case DP_RECORD_VOID:
+        return see_void(r, v);
+    default:
+        DP_ASSERT(r->type == DP_RECORD_FORWARDED);
+        return see_forwarded(r, v);
+    }
+}
+
+int ledger_see(struct ledger *l, const struct dp_record *r, const char **why)
+{
+    bool undo = r->type == DP_RECORD_REVERSAL || r->type == DP_RECORD_VOID;
+    const uint8_t *tx = undo && r->has_original_tx ? r->original_tx : r->tx;
+    uint32_t stan = r->type == DP_RECORD_REVERSAL ? r->original.stan : r->stan;
+    struct view v;
+    int err;
+    *why = NULL;
+    if (r->type < DP_RECORD_INTENT || r->type > DP_RECORD_FORWARDED)
+        return DP_OK;
+    err = grow(l);
+    if (err == DP_OK)
+        err = slot(l, tx, 0, &v.payment);
+    if (err == DP_OK)
+        err = slot(l, tx, stan, &v.message);
+    if (err == DP_OK)
+        err = slot(l, tx, r->stan, &v.own);
+    if (err == DP_OK)
+        *why = judge(l, r, &v);
+    return err;
+}

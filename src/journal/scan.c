@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scan.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <psa/crypto.h>
+
+#include "base/assert.h"
+
+#include "totals.h"
+
+#define STOP 1 /* a rule was broken: nothing after it is read */
+
+int scan_new(const struct dp_store *store, const struct dp_verify_options *options,
+             dp_journal_each *each, void *user, struct scan **out)
+{
+    struct scan *s = calloc(1, sizeof *s);
+    int err = DP_ERR_NOMEM;
+    *out = NULL;
+    if (s == NULL)
+        return err;
+    s->store = store;
+    s->options = options;
+    s->each = each;
+    s->user = user;
+    s->bytes = malloc(DP_JOURNAL_SEGMENT_BYTES);
+    if (s->bytes != NULL)
+        err = ledger_new(&s->ledger);
+    if (err == DP_OK && psa_crypto_init() != PSA_SUCCESS)
+        err = DP_ERR_CRYPTO;
+    if (err != DP_OK)
+        scan_free(&s);
+    *out = s;
+    return err;
+}
+
+void scan_free(struct scan **s)
+{
+    if (*s == NULL)
+        return;
+    ledger_free(&(*s)->ledger);
+    free((*s)->bytes);
+    free(*s);
+    *s = NULL;
+}
+
+void scan_found(struct scan *s, const char *rule, uint32_t offset, const char *format, ...)
+{
+    va_list args;
+    if (s->rule != NULL)
+        return;
+    s->rule = rule;
+    s->found_segment = s->header.number;
+    s->found_offset = offset;
+    s->found_seq = s->tree.size;
+    va_start(args, format);
+    (void)vsnprintf(s->words, sizeof s->words, format, args);
+    va_end(args);
+}
+
+/* ---- OPEN and KEY_ROTATE ---- */
+
+static int see_epoch(struct scan *s, const struct frame *f)
+{
+    struct epoch e;
+    bool first = s->record.type == DP_RECORD_OPEN;
+    const struct dp_verify_options *o = s->options;
+    if (epoch_read(s->record.body, s->record.body_n, &e) != DP_OK) {
+        scan_found(s, "record-format", f->offset, "the keys of record %" PRIu64 " cannot be read",
+                   s->tree.size);
+        return STOP;
+    }
+    if ((o != NULL && o->has_identity && memcmp(o->identity, e.identity, sizeof e.identity) != 0) ||
+        (!first && memcmp(s->identity, e.identity, sizeof e.identity) != 0)) {
+        scan_found(s, "identity-mismatch", f->offset,
+                   "record %" PRIu64 " names another device's identity key", s->tree.size);
+        return STOP;
+    }
+    if (epoch_check(&e, s->header.journal) != DP_OK) {
+        scan_found(s, "epoch-certificate", f->offset,
+                   "the epoch key of record %" PRIu64 " is not certified by the identity key",
+                   s->tree.size);
+        return STOP;
+    }
+    if (!first && e.number <= s->epoch.number) {
+        scan_found(s, "epoch-certificate", f->offset,
+                   "the epoch of record %" PRIu64 " is not after the one before", s->tree.size);
+        return STOP;
+    }
+    s->epoch = e;
+    memcpy(s->identity, e.identity, sizeof s->identity);
+    return DP_OK;
+}
+
+/* ---- CHECKPOINT ---- */
+
+static int check_place(struct scan *s, const struct frame *f, const struct checkpoint *c)
+{
+    uint8_t root[HASH_BYTES];
+    int err = tree_root(&s->tree, root);
+    if (err != DP_OK)
+        return err;
+    if (c->size != s->tree.size)
+        scan_found(s, "checkpoint-size", f->offset,
+                   "checkpoint %" PRIu64 " says it covers %" PRIu64 " records", s->tree.size,
+                   c->size);
+    else if (memcmp(c->last_leaf, s->leaf, sizeof s->leaf) != 0)
+        scan_found(s, "last-leaf", f->offset,
+                   "checkpoint %" PRIu64 " covers another record before it", s->tree.size);
+    else if (memcmp(c->root, root, sizeof root) != 0)
+        scan_found(s, "tree-root", f->offset,
+                   "checkpoint %" PRIu64 " covers other records than those that are here",
+                   s->tree.size);
+    else if (memcmp(c->journal, s->header.journal, sizeof c->journal) != 0)
+        scan_found(s, "journal-id", f->offset, "checkpoint %" PRIu64 " is of another journal",
+                   s->tree.size);
+    return s->rule == NULL ? DP_OK : STOP;
+}
+
+static int check_content(struct scan *s, const struct frame *f, const struct checkpoint *c)
+{
+    if (s->last.any && memcmp(c->before, s->last.after, sizeof c->before) != 0)
+        scan_found(s, "anchor-chain", f->offset,
+                   "checkpoint %" PRIu64 " does not follow the checkpoint before it", s->tree.size);
+    else if (!totals_equal(&c->totals, &s->totals))
+        scan_found(s, "totals", f->offset,
+                   "the totals of checkpoint %" PRIu64 " are not those of the records",
+                   s->tree.size);
+    else if (memcmp(c->kid, s->epoch.kid, sizeof c->kid) != 0)
+        scan_found(s, "signature-key", f->offset,
+                   "checkpoint %" PRIu64 " names another key than that of its epoch", s->tree.size);
+    return s->rule == NULL ? DP_OK : STOP;
+}
+
+/* Only the last checkpoint may wait for its signature. */
+static int check_signed(struct scan *s)
+{
+    if (!s->last.any || s->last.is_signed)
+        return DP_OK;
+    scan_found(s, "signature-missing", s->last.offset, "checkpoint %" PRIu64 " has no signature",
+               s->last.seq);
+    s->found_segment = s->last.segment;
+    s->found_seq = s->last.seq;
+    return STOP;
+}
+
+static int see_checkpoint(struct scan *s, const struct frame *f)
+{
+    struct checkpoint c;
+    struct bound *b = &s->last;
+    const struct dp_record *r = &s->record;
+    uint8_t digest[HASH_BYTES];
+    int err = check_signed(s);
+    if (err != DP_OK)
+        return err;
+    if (checkpoint_read(r->body, r->body_n, &c) != DP_OK) {
+        scan_found(s, "record-format", f->offset, "the body of checkpoint %" PRIu64 " is malformed",
+                   s->tree.size);
+        return STOP;
+    }
+    err = check_place(s, f, &c);
+    if (err == DP_OK)
+        err = check_content(s, f, &c);
+    if (err == DP_OK)
+        err = hash_parts(&(struct dp_bytes){r->body, r->body_n}, 1, digest);
+    if (err == DP_OK)
+        err = hash_extend(c.before, digest, b->after);
+    if (err != DP_OK)
+        return err;
+    b->any = true;
+    b->is_signed = false;
+    b->seq = s->tree.size;
+    b->segment = s->header.number;
+    b->offset = f->offset;
+    memcpy(b->body, r->body, r->body_n);
+    b->body_n = r->body_n;
+    memcpy(b->before, c.before, sizeof b->before);
+    memcpy(b->kid, s->epoch.kid, sizeof b->kid);
+    memcpy(b->point, s->epoch.point, sizeof b->point);
+    s->checkpoints++;
+    return DP_OK;
+}
+
+/* ---- signature frames ---- */
+
+static int see_signature(struct scan *s, const struct frame *f)
+{
+    struct bound *b = &s->last;
+    struct dp_cose_sign1_view v;
+    struct dp_bytes cose;
+    uint64_t seq;
+    if (signature_read(f->payload.p, f->payload.n, &seq, &cose) != DP_OK ||
+        dp_cose_sign1_parse(cose.p, cose.n, &v) != DP_OK) {
+        scan_found(s, "signature-invalid", f->offset, "a signature frame is malformed");
+        return STOP;
+    }
+    if (!b->any || b->is_signed || seq != b->seq)
+        scan_found(s, "signature-invalid", f->offset,
+                   "a signature for record %" PRIu64 " stands where none is due", seq);
+    else if (memcmp(v.kid, b->kid, sizeof v.kid) != 0)
+        scan_found(s, "signature-key", f->offset,
+                   "checkpoint %" PRIu64 " is signed by another key than its epoch's", seq);
+    else if (v.payload.n != b->body_n || memcmp(v.payload.p, b->body, b->body_n) != 0 ||
+             dp_cose_verify(&v, checkpoint_aad(), b->point) != DP_OK)
+        scan_found(s, "signature-invalid", f->offset,
+                   "the signature of checkpoint %" PRIu64 " is not valid", seq);
+    if (s->rule != NULL) {
+        s->found_seq = b->any ? b->seq : s->tree.size;
+        return STOP;
+    }
+    b->is_signed = true;
+    s->signed_size = b->seq + 1;
+    return DP_OK;
+}
+
+/* ---- records ---- */
+
+/* A torn batch is what the RECOVERY record after it says, or it is no torn batch. */
+static int see_recovery(struct scan *s, const struct frame *f)
+{
+    const struct dp_record *r = &s->record;
+    const struct damage *d = &s->damages[0];
+    if (s->damages_n == 0 && r->type != DP_RECORD_RECOVERY)
+        return DP_OK;
+    if (r->type != DP_RECORD_RECOVERY) {
+        scan_found(s, "frame-crc", d->offset,
+                   "record %" PRIu64 " is damaged, and no RECOVERY record accounts for it",
+                   s->tree.size);
+        s->found_segment = d->segment;
+        return STOP;
+    }
+    if (s->damages_n == 0 || r->damage.segment != d->segment || r->damage.offset != d->offset ||
+        r->damage.length != d->length || memcmp(r->damage.hash, d->hash, sizeof d->hash) != 0) {
+        scan_found(s, "recovery-mismatch", f->offset,
+                   "record %" PRIu64 " accounts for damage that is not there", s->tree.size);
+        return STOP;
+    }
+    s->damages_n--;
+    memmove(s->damages, s->damages + 1, s->damages_n * sizeof s->damages[0]);
+    return DP_OK;
+}
+
+static int check_chain(struct scan *s, const struct frame *f)
+{
+    const struct dp_record *r = &s->record;
+    if (r->seq != s->tree.size)
+        scan_found(s, "seq-gap", f->offset,
+                   "record %" PRIu64 " stands where record %" PRIu64 " should", r->seq,
+                   s->tree.size);
+    else if (memcmp(r->prev, s->leaf, sizeof r->prev) != 0)
+        scan_found(s, "prev-hash", f->offset,
+                   "record %" PRIu64 " does not follow the record before it: one of them was "
+                   "changed",
+                   s->tree.size);
+    else if (memcmp(r->journal, s->header.journal, sizeof r->journal) != 0)
+        scan_found(s, "journal-id", f->offset, "record %" PRIu64 " is of another journal",
+                   s->tree.size);
+    return s->rule == NULL ? DP_OK : STOP;
+}
+
+static int check_state(struct scan *s, const struct frame *f)
+{
+    const struct dp_record *r = &s->record;
+    const char *why = NULL;
+    int err;
+    if ((r->type == DP_RECORD_OPEN) != (s->tree.size == 0))
+        why = "OPEN is the first record, and only the first";
+    else if (s->closed && r->type != DP_RECORD_RECOVERY &&
+             (r->type != DP_RECORD_CHECKPOINT || s->last.seq == s->tree.size - 1))
+        why = "a record after the journal was closed";
+    if (why == NULL) {
+        err = ledger_see(s->ledger, r, &why);
+        if (err != DP_OK)
+            return err;
+    }
+    if (why == NULL)
+        return DP_OK;
+    scan_found(s, "state-machine", f->offset, "record %" PRIu64 ": %s", s->tree.size, why);
+    return STOP;
+}
+
+static int check_totals(struct scan *s, const struct frame *f)
+{
+    const struct dp_record *r = &s->record;
+    totals_add(&s->totals, r);
+    if ((r->has_totals || !totals_concern(r->type)) &&
+        (!r->has_totals || totals_equal(&r->totals, &s->totals)))
+        return DP_OK;
+    scan_found(s, "totals", f->offset,
+               "the totals of record %" PRIu64 " are not those of the records", s->tree.size);
+    return STOP;
+}
+
+/* Where the head's records end, the journal must be what the head says. */
+static int check_head(struct scan *s, const struct frame *f)
+{
+    const struct dp_verify_options *o = s->options;
+    uint8_t root[HASH_BYTES];
+    int err;
+    if (o == NULL || !o->has_head || o->head_size != s->tree.size)
+        return DP_OK;
+    err = tree_root(&s->tree, root);
+    if (err != DP_OK)
+        return err;
+    s->head_seen = memcmp(o->head_root, root, sizeof root) == 0 &&
+                   memcmp(o->head_journal, s->header.journal, sizeof o->head_journal) == 0 &&
+                   s->last.any && memcmp(o->head_anchor, s->last.after, sizeof o->head_anchor) == 0;
+    if (s->head_seen)
+        return DP_OK;
+    scan_found(s, "head-mismatch", f->offset,
+               "the first %" PRIu64 " records are not those that the head was made of",
+               s->tree.size);
+    s->found_seq = s->tree.size - 1;
+    return STOP;
+}
+
+static int decode(struct scan *s, const struct frame *f)
+{
+    unsigned key = 0;
+    int err = dp_record_decode(f->payload.p, f->payload.n, &s->record, &key);
+    if (err == DP_OK)
+        return DP_OK;
+    if (err == DP_ERR_UNSUPPORTED && key != 1)
+        scan_found(s, "record-key", f->offset, "record %" PRIu64 " has the unknown key %u",
+                   s->tree.size, key);
+    else
+        scan_found(s, "record-format", f->offset, "record %" PRIu64 ", key %u: %s", s->tree.size,
+                   key, dp_strerr(err));
+    return STOP;
+}
+
+static int see_body(struct scan *s, const struct frame *f)
+{
+    switch (s->record.type) {
+    case DP_RECORD_OPEN:
+    case DP_RECORD_KEY_ROTATE:
+        return see_epoch(s, f);
+    case DP_RECORD_CHECKPOINT:
+        return see_checkpoint(s, f);
+    case DP_RECORD_SHRED:
+        s->shred_generation = s->record.shred.new_generation;
+        return DP_OK;
+    case DP_RECORD_CLOSE:
+        s->closed = true;
+        return DP_OK;
+    default:
+        return DP_OK;
+    }
+}
+
+static int see_record(struct scan *s, const struct frame *f)
+{
+    int err = decode(s, f);
+    if (err == DP_OK)
+        err = check_chain(s, f);
+    if (err == DP_OK)
+        err = see_recovery(s, f);
+    if (err == DP_OK)
+        err = check_state(s, f);
+    if (err == DP_OK)
+        err = check_totals(s, f);
+    if (err == DP_OK)
+        err = see_body(s, f);
+    if (err == DP_OK)
+        err = tree_leaf_hash(f->payload, s->leaf);
+    if (err == DP_OK)
+        err = tree_append(&s->tree, s->leaf);
+    if (err == DP_OK)
+        err = check_head(s, f);
+    if (err == DP_OK && s->each != NULL)
+        s->each(s->user, &s->record);
+    return err;
+}
+
+/* ---- batches ---- */
+
+/* Walks the frames of the batch at offset; *end is where it stopped. GOOD: another batch follows.
+ */
+static enum frame_state batch_walk(const struct scan *s, const struct segment *seg, uint32_t offset,
+                                   uint32_t *end)
+{
+    uint64_t expected = s->tree.size;
+    uint32_t before = 0;
+    for (*end = offset;;) {
+        struct frame f;
+        enum frame_state state = frame_read(seg, *end, before, expected, &f);
+        if (state != FRAME_GOOD || (*end != offset && f.batch != offset))
+            return state;
+        expected += f.signature ? 0 : 1;
+        before = offset;
+        *end = f.next;
+    }
+}
+
+/* The frames from offset to end, which were walked before. */
+static int batch_see(struct scan *s, const struct segment *seg, uint32_t offset, uint32_t end)
+{
+    uint32_t batch = offset;
+    int err = DP_OK;
+    while (err == DP_OK && offset < end) {
+        struct frame f;
+        enum frame_state state = frame_read(seg, offset, batch, s->tree.size, &f);
+        DP_ASSERT(state == FRAME_GOOD && f.next > offset);
+        err = f.signature ? see_signature(s, &f) : see_record(s, &f);
+        offset = f.next;
+    }
+    return err;
+}
+
+static int note_damage(struct scan *s, const struct segment *seg, uint32_t offset)
+{
+    struct damage *d = &s->damages[s->damages_n];
+    if (s->damages_n == DP_JOURNAL_DAMAGES_MAX) {
+        scan_found(s, "recovery-mismatch", offset, "more torn places than %d in a row",
+                   DP_JOURNAL_DAMAGES_MAX);
+        return STOP;
+    }
+    d->segment = s->header.number;
+    d->offset = offset;
+    d->length = segment_used(seg, offset) - offset;
+    s->damages_n++;
+    return hash_parts(&(struct dp_bytes){seg->p + offset, d->length}, 1, d->hash);
+}
+
+/* What is damaged at place had been flushed when something of a later batch stands behind it.
+ * Otherwise the batch is torn: the one before when frames of it stand behind the damage. */
+static int batch_damaged(struct scan *s, const struct segment *seg, uint32_t offset, uint32_t place)
+{
+    bool flushed = frame_later(seg, place);
+    bool whole = !flushed && place != offset && frame_same_batch(seg, place, offset);
+    int err = whole ? DP_OK : batch_see(s, seg, offset, place);
+    if (err != DP_OK)
+        return err;
+    if (!flushed)
+        return note_damage(s, seg, whole ? offset : place);
+    scan_found(s, "frame-crc", place,
+               "record %" PRIu64 " is damaged, and what was written after it is not", s->tree.size);
+    return STOP;
+}
+
+static int see_batches(struct scan *s, const struct segment *seg)
+{
+    s->offset = SEGMENT_HEADER_BYTES;
+    for (;;) {
+        uint32_t end;
+        int err;
+        enum frame_state state = batch_walk(s, seg, s->offset, &end);
+        if (state == FRAME_DAMAGED)
+            return batch_damaged(s, seg, s->offset, end);
+        err = batch_see(s, seg, s->offset, end);
+        if (err != DP_OK)
+            return err;
+        s->offset = end;
+        if (state == FRAME_END)
+            return DP_OK;
+        if (state == FRAME_GOOD)
+            continue;
+        scan_found(s, state == FRAME_PADDED ? "frame-padding" : "frame-batch", end,
+                   state == FRAME_PADDED ? "the padding of record %" PRIu64 " is not zero"
+                                         : "record %" PRIu64 " names a batch it cannot be of",
+                   s->tree.size);
+        return STOP;
+    }
+}
+
+/* ---- segments ---- */
+
+static int check_header(struct scan *s, uint32_t number, uint64_t size, const uint8_t before[16])
+{
+    struct segment_header *h = &s->header;
+    int err = segment_header_read(s->bytes, h);
+    uint32_t says = h->number;
+    h->number = number;
+    if (err == DP_ERR_UNSUPPORTED)
+        scan_found(s, "segment-header", 0, "segment %u was written by a later version", number);
+    else if (err != DP_OK || h->bytes != size)
+        scan_found(s, "segment-header", 0, "segment %u: %s", number,
+                   err != DP_OK ? "its header is damaged" : "the file has not its size");
+    else if (says != number)
+        scan_found(s, "segment-order", 0, "segment %u stands in the place of %u", says, number);
+    else if (number > 1 && memcmp(before, h->journal, sizeof h->journal) != 0)
+        scan_found(s, "journal-id", 0, "segment %u is of another journal", number);
+    else if (h->first_seq != s->tree.size)
+        scan_found(s, "seq-gap", 0,
+                   "segment %u begins with record %" PRIu64 ", and %" PRIu64 " should come", number,
+                   h->first_seq, s->tree.size);
+    else if (memcmp(h->prev_leaf, s->leaf, sizeof s->leaf) != 0)
+        scan_found(s, "prev-hash", 0, "segment %u does not follow the one before it", number);
+    return s->rule == NULL ? DP_OK : STOP;
+}
+
+static int read_segment(struct scan *s, uint32_t number, uint64_t *size)
+{
+    char name[SEGMENT_NAME_BYTES], path[DP_JOURNAL_NAME_MAX];
+    const struct dp_store *store = s->store;
+    size_t got = 0;
+    int file, err;
+    segment_name(number, name);
+    s->header.number = number;
+    err = store->ops->open(store->ctx, journal_path(s->dir, name, path), false, &file);
+    if (err == DP_ERR_NOT_FOUND) {
+        scan_found(s, "segment-order", 0, "segment %u of %u is missing", number, s->segments);
+        return STOP;
+    }
+    if (err != DP_OK)
+        return err;
+    err = store->ops->size(store->ctx, file, size);
+    if (err == DP_OK && (*size < SEGMENT_HEADER_BYTES || *size > DP_JOURNAL_SEGMENT_BYTES)) {
+        scan_found(s, "segment-header", 0, "segment %u has no possible size", number);
+        err = STOP;
+    }
+    if (err == DP_OK)
+        err = store->ops->read_at(store->ctx, file, 0, s->bytes, (size_t)*size, &got);
+    store->ops->close(store->ctx, file);
+    return err == DP_OK && got != *size ? DP_ERR_IO : err;
+}
+
+static int see_segment(struct scan *s, uint32_t number)
+{
+    struct segment seg;
+    uint64_t size = 0;
+    uint8_t journal[16];
+    int err;
+    memcpy(journal, s->header.journal, sizeof journal);
+    err = read_segment(s, number, &size);
+    if (err == DP_OK)
+        err = check_header(s, number, size, journal);
+    if (err != DP_OK)
+        return err;
+    seg.p = s->bytes;
+    seg.n = (uint32_t)size;
+    memcpy(seg.salt, s->header.salt, sizeof seg.salt);
+    return see_batches(s, &seg);
+}
+
+static void count_segment(void *user, const char *name)
+{
+    if (segment_number(name) != 0)
+        ++*(uint32_t *)user;
+}
+
+int scan_run(struct scan *s, const char *dir)
+{
+    int err;
+    DP_ASSERT(strlen(dir) < sizeof s->dir);
+    memcpy(s->dir, dir, strlen(dir) + 1);
+    err = s->store->ops->list(s->store->ctx, dir, count_segment, &s->segments);
+    if (err == DP_OK && s->segments == 0) {
+        scan_found(s, "segment-order", 0, "there is no segment");
+        return DP_OK;
+    }
+    /* n files, so the numbers are 1 to n or one of them is missing */
+    for (uint32_t number = 1; err == DP_OK && number <= s->segments; number++)
+        err = see_segment(s, number);
+    return err == STOP ? DP_OK : err;
+}
+
+/* ---- where a journal is ---- */
+
+const char *journal_path(const char *dir, const char *name, char out[DP_JOURNAL_NAME_MAX])
+{
+    int n = snprintf(out, DP_JOURNAL_NAME_MAX, "%s/%s", dir, name);
+    DP_ASSERT(n > 0 && n < DP_JOURNAL_NAME_MAX);
+    return out;
+}
+
+void journal_dir_name(const uint8_t id[16], char out[33])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < 16; i++) {
+        out[2 * i] = digits[id[i] >> 4];
+        out[2 * i + 1] = digits[id[i] & 15];
+    }
+    out[32] = '\0';
+}
+
+struct found_dirs {
+    char dir[33];
+    unsigned journals, segments;
+};
+
+static void see_name(void *user, const char *name)
+{
+    struct found_dirs *f = user;
+    f->segments += segment_number(name) != 0;
+    if (strlen(name) != 32 || strspn(name, "0123456789abcdef") != 32)
+        return;
+    f->journals++;
+    memcpy(f->dir, name, sizeof f->dir);
+}
+
+int journal_find(const struct dp_store *store, char dir[JOURNAL_DIR_MAX])
+{
+    struct found_dirs f = {"", 0, 0};
+    int err = store->ops->list(store->ctx, ".", see_name, &f);
+    if (err != DP_OK)
+        return err;
+    if (f.segments == 0 && f.journals != 1)
+        return f.journals == 0 ? DP_ERR_NOT_FOUND : DP_ERR_DUPLICATE;
+    memcpy(dir, f.segments > 0 ? "." : f.dir, f.segments > 0 ? 2 : sizeof f.dir);
+    return DP_OK;
+}

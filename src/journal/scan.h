@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One pass over a journal, in order, a segment in memory at a time: every rule that needs no token
+ * is held here. The verifier makes a verdict of it, the writer the state that it goes on from.
+ */
+#ifndef DP_JOURNAL_SCAN_H
+#define DP_JOURNAL_SCAN_H
+
+#include <doorpay/journal.h>
+
+#include "base/limits.h"
+
+#include "body.h"
+#include "ledger.h"
+#include "segment.h"
+#include "tree.h"
+
+#define JOURNAL_DIR_MAX 72 /* "closed/" and 32 digits, or "." */
+
+/* A torn place that no RECOVERY record has named yet. */
+struct damage {
+    uint32_t segment, offset, length;
+    uint8_t hash[HASH_BYTES];
+};
+
+/* The last CHECKPOINT. */
+struct bound {
+    bool any, is_signed;
+    uint64_t seq;
+    uint32_t segment, offset;
+    uint8_t body[BODY_BYTES_MAX];
+    size_t body_n;
+    uint8_t before[HASH_BYTES], after[HASH_BYTES]; /* anchor values */
+    uint8_t kid[DP_COSE_KID_BYTES], point[65];     /* the key that signs it */
+};
+
+struct scan {
+    const struct dp_store *store;
+    const struct dp_verify_options *options;
+    dp_journal_each *each;
+    void *user;
+    char dir[JOURNAL_DIR_MAX];
+    struct ledger *ledger;
+    uint8_t *bytes; /* of the segment that is read */
+    struct dp_record record;
+
+    /* what the records before this place say */
+    struct tree tree; /* its size is the next seq */
+    uint8_t leaf[HASH_BYTES];
+    struct dp_totals totals;
+    struct epoch epoch;
+    uint8_t identity[65];
+    bool closed; /* a CLOSE was read */
+    uint64_t checkpoints, signed_size;
+    struct bound last;
+    uint32_t shred_generation; /* of the last SHRED, 0: none */
+    bool head_seen;            /* the records to the head's size agree with it */
+    struct damage damages[DP_JOURNAL_DAMAGES_MAX];
+    unsigned damages_n;
+
+    /* the place */
+    uint32_t segments;            /* files there are */
+    struct segment_header header; /* of the segment that is read */
+    uint32_t offset;              /* at the end: where the next frame goes */
+
+    /* the finding: rule is NULL when every rule holds */
+    const char *rule;
+    char words[160];
+    uint32_t found_segment;
+    uint64_t found_offset, found_seq;
+};
+
+/* DP_ERR_NOMEM. options, each may be NULL. */
+DP_MUST_USE int scan_new(const struct dp_store *store, const struct dp_verify_options *options,
+                         dp_journal_each *each, void *user, struct scan **out);
+void scan_free(struct scan **s);
+/* Reads the journal in dir. DP_OK with or without a finding; DP_ERR_IO, DP_ERR_NOT_FOUND,
+ * DP_ERR_NOMEM, DP_ERR_LIMIT, DP_ERR_CRYPTO. */
+DP_MUST_USE DP_PARSES int scan_run(struct scan *s, const char *dir);
+/* Notes a finding at offset of the segment that is read; the first stands. */
+void scan_found(struct scan *s, const char *rule, uint32_t offset, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* "DIR/NAME" into out. */
+const char *journal_path(const char *dir, const char *name, char out[DP_JOURNAL_NAME_MAX]);
+/* A journal's directory below the store's root: "." when the root is one itself. DP_ERR_NOT_FOUND;
+ * DP_ERR_DUPLICATE: several, and one must be named. */
+DP_MUST_USE int journal_find(const struct dp_store *store, char dir[JOURNAL_DIR_MAX]);
+/* "0123..." of an id, lower case. */
+void journal_dir_name(const uint8_t id[16], char out[33]);
+
+#endif
