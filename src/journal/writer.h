@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The writer's state. open.c makes it, writer.c goes on with it, side.c keeps what is shredded. */
+#ifndef DP_JOURNAL_WRITER_H
+#define DP_JOURNAL_WRITER_H
+
+#include <doorpay/journal.h>
+
+#include "base/limits.h"
+
+#include "body.h"
+#include "scan.h"
+#include "segment.h"
+#include "side.h"
+#include "tree.h"
+
+/* A blob that is wanted. */
+struct side_entry {
+    uint8_t tx[16], salt[SIDE_SALT_BYTES];
+    uint8_t kind;
+    uint32_t bytes, index; /* of its frame */
+    uint64_t offset;
+};
+
+struct side {
+    int file; /* -1: none */
+    uint32_t generation, index;
+    uint64_t offset;
+    bool dirty; /* written and not flushed */
+    uint32_t n;
+    struct side_entry entries[DP_JOURNAL_SIDE_MAX];
+};
+
+struct dp_journal {
+    struct dp_journal_config config;
+    struct dp_hsm_caps caps;
+    dp_journal_each *each; /* while opening */
+    void *user;
+    char dir[JOURNAL_DIR_MAX];
+    int root_lock, lock;
+    uint8_t id[16], boot[16];
+    bool stopped, closed;
+
+    /* after the last record that was appended */
+    struct tree tree;
+    uint8_t leaf[HASH_BYTES];
+    struct dp_totals totals;
+    uint64_t bound_size; /* records the anchor binds */
+    uint8_t anchor[HASH_BYTES];
+    struct epoch epoch;
+
+    /* after the last record that was flushed */
+    uint64_t flushed;
+    uint8_t flushed_leaf[HASH_BYTES];
+    uint32_t segment_bytes, number, offset;
+    int file;
+    uint8_t salt[SEGMENT_SALT_BYTES];
+    bool spare; /* the next segment's space is taken */
+
+    /* the batch in memory: u32 length and payload, record after record */
+    uint8_t batch[DP_JOURNAL_BATCH_BYTES];
+    size_t batch_n, batch_frames_n; /* bytes here, and bytes as frames */
+    uint8_t signature[SIGNATURE_FRAME_MAX];
+    size_t signature_n; /* 0: none waits for the next flush */
+    uint64_t signature_seq;
+    uint8_t frames[DP_JOURNAL_BATCH_BYTES];
+    struct dp_record own; /* records the writer makes itself */
+
+    struct side side;
+};
+
+/* dp_journal_open with segments of another size: tests want to see many. */
+DP_MUST_USE int journal_open_sized(const struct dp_journal_config *config, uint32_t segment_bytes,
+                                   dp_journal_each *each, void *user,
+                                   struct dp_journal_opened *opened, struct dp_journal **out);
+
+/* Nothing may be written any more. Returns err. */
+int journal_stop(struct dp_journal *j, const char *what, int err);
+/* dp_journal_append without asking who makes the record. */
+DP_MUST_USE int journal_put(struct dp_journal *j, struct dp_record *r);
+/* The next segment's file, and the place in it. */
+DP_MUST_USE int journal_next_segment(struct dp_journal *j);
+/* A CHECKPOINT into the batch; its body's hash comes back. */
+DP_MUST_USE int journal_put_checkpoint(struct dp_journal *j, uint8_t digest[HASH_BYTES]);
+/* What follows the flush of a body: anchor, then signature. */
+DP_MUST_USE int journal_extend(struct dp_journal *j, const uint8_t digest[HASH_BYTES]);
+DP_MUST_USE int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes body);
+/* OPEN or KEY_ROTATE of a new epoch key into the batch. */
+DP_MUST_USE int journal_put_epoch(struct dp_journal *j, enum dp_record_type type);
+/* After CLOSE is in the chain: bound, signed, and the epoch key is gone. */
+DP_MUST_USE int journal_finish_close(struct dp_journal *j);
+
+/* generation: of the last SHRED record, 0 when there is none. */
+DP_MUST_USE int side_open(struct dp_journal *j, uint32_t generation);
+DP_MUST_USE int side_flush(struct dp_journal *j);
+void side_close(struct dp_journal *j);
+
+#endif

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "memstore.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+#define SECTOR 512
+
+void memstore_init(struct memstore *m)
+{
+    memset(m, 0, sizeof *m);
+    m->nodes[0].is_dir = m->nodes[0].here = m->nodes[0].was = true;
+    m->nodes[0].parent = m->nodes[0].was_parent = -1;
+    m->nodes_n = 1;
+    m->space = UINT64_MAX / 2;
+    m->random = 1;
+}
+
+void memstore_free(struct memstore *m)
+{
+    for (int i = 0; i < m->nodes_n; i++) {
+        free(m->nodes[i].data);
+        free(m->nodes[i].durable);
+        free(m->nodes[i].dirty);
+    }
+    memset(m, 0, sizeof *m);
+}
+
+static void *copy_of(const void *p, size_t n)
+{
+    void *c = malloc(n + 1);
+    DP_ASSERT(c != NULL);
+    if (n > 0)
+        memcpy(c, p, n);
+    return c;
+}
+
+static size_t sectors(size_t n)
+{
+    return (n + SECTOR - 1) / SECTOR;
+}
+
+void memstore_copy(struct memstore *to, const struct memstore *from)
+{
+    *to = *from;
+    for (int i = 0; i < to->nodes_n; i++) {
+        struct node *n = &to->nodes[i];
+        n->data = copy_of(n->data, n->n);
+        n->durable = copy_of(n->durable, n->durable_n);
+        n->dirty = copy_of(n->dirty, sectors(n->n));
+        n->locked = false;
+    }
+    to->dead = false;
+    to->fault = FAULT_NONE;
+}
+
+static uint64_t draw(struct memstore *m)
+{
+    m->random ^= m->random << 13;
+    m->random ^= m->random >> 7;
+    m->random ^= m->random << 17;
+    return m->random;
+}
+
+static int child(const struct memstore *m, int parent, const char *name, size_t n)
+{
+    if (n == 1 && name[0] == '.')
+        return parent;
+    for (int i = 1; i < m->nodes_n; i++)
+        if (m->nodes[i].here && m->nodes[i].parent == parent && strlen(m->nodes[i].name) == n &&
+            memcmp(m->nodes[i].name, name, n) == 0)
+            return i;
+    return -1;
+}
+
+/* The node of a path, or -1; *parent and *last say where it would be. */
+static int find(const struct memstore *m, const char *path, int *parent, const char **last)
+{
+    int at = 0;
+    for (;;) {
+        size_t n = strcspn(path, "/");
+        *parent = at;
+        *last = path;
+        at = at < 0 ? -1 : child(m, at, path, n);
+        if (path[n] == '\0')
+            return at;
+        if (at < 0) {
+            *parent = -1;
+            return -1;
+        }
+        path += n + 1;
+    }
+}
+
+static int find_node(const struct memstore *m, const char *path)
+{
+    int parent;
+    const char *last;
+    return find(m, path, &parent, &last);
+}
+
+/* Counts a call that changes something. *torn: half of it is done, and then the power is gone. */
+static int change(struct memstore *m, bool *torn)
+{
+    *torn = false;
+    if (m->dead)
+        return DP_ERR_IO;
+    m->calls++;
+    if (m->fault == FAULT_NONE || m->calls != m->fault_at)
+        return DP_OK;
+    if (m->fault == FAULT_FULL || m->fault == FAULT_IO)
+        return m->fault == FAULT_FULL ? DP_ERR_FULL : DP_ERR_IO;
+    m->dead = true;
+    *torn = m->fault == FAULT_TORN;
+    return *torn ? DP_OK : DP_ERR_IO;
+}
+
+static int new_node(struct memstore *m, int parent, const char *name, bool is_dir, size_t n)
+{
+    struct node *node = &m->nodes[m->nodes_n];
+    DP_ASSERT(m->nodes_n < NODES_MAX);
+    memset(node, 0, sizeof *node);
+    snprintf(node->name, sizeof node->name, "%s", name);
+    node->parent = parent;
+    node->here = true;
+    node->is_dir = is_dir;
+    node->n = n;
+    node->data = calloc(1, n + 1);
+    node->durable = calloc(1, 1);
+    node->dirty = calloc(1, sectors(n) + 1);
+    DP_ASSERT(node->data != NULL && node->dirty != NULL);
+    memset(node->dirty, true, sectors(n));
+    return m->nodes_n++;
+}
+
+static int mem_make_dir(void *ctx, const char *name)
+{
+    struct memstore *m = ctx;
+    const char *last;
+    int parent;
+    bool torn;
+    int err = change(m, &torn);
+    if (err != DP_OK)
+        return err;
+    if (find(m, name, &parent, &last) >= 0)
+        return DP_OK;
+    if (parent < 0)
+        return DP_ERR_NOT_FOUND;
+    (void)new_node(m, parent, last, true, 0);
+    return torn ? DP_ERR_IO : DP_OK;
+}
+
+static int mem_create(void *ctx, const char *name, uint64_t size, int *file)
+{
+    struct memstore *m = ctx;
+    const char *last;
+    int parent;
+    bool torn;
+    int err = change(m, &torn);
+    *file = -1;
+    if (err != DP_OK)
+        return err;
+    if (find(m, name, &parent, &last) >= 0)
+        return DP_ERR_DUPLICATE;
+    if (parent < 0)
+        return DP_ERR_NOT_FOUND;
+    *file = new_node(m, parent, last, false, torn ? (size_t)size / 2 : (size_t)size);
+    if (torn)
+        *file = -1;
+    return torn ? DP_ERR_IO : DP_OK;
+}
+
+static int mem_open(void *ctx, const char *name, bool write, int *file)
+{
+    struct memstore *m = ctx;
+    (void)write;
+    *file = -1;
+    if (m->dead)
+        return DP_ERR_IO;
+    *file = find_node(m, name);
+    return *file < 0 ? DP_ERR_NOT_FOUND : DP_OK;
+}
+
+static int mem_read_at(void *ctx, int file, uint64_t offset, void *p, size_t n, size_t *got)
+{
+    struct memstore *m = ctx;
+    const struct node *node = &m->nodes[file];
+    *got = 0;
+    if (m->dead)
+        return DP_ERR_IO;
+    if (offset < node->n)
+        *got = node->n - (size_t)offset < n ? node->n - (size_t)offset : n;
+    if (*got > 0)
+        memcpy(p, node->data + offset, *got);
+    return DP_OK;
+}
+
+static void extend(struct node *node, size_t n)
+{
+    if (n <= node->n)
+        return;
+    node->data = realloc(node->data, n + 1);
+    node->dirty = realloc(node->dirty, sectors(n) + 1);
+    DP_ASSERT(node->data != NULL && node->dirty != NULL);
+    memset(node->data + node->n, 0, n - node->n);
+    memset(node->dirty + sectors(node->n), true, sectors(n) - sectors(node->n));
+    node->n = n;
+}
+
+static int mem_write_at(void *ctx, int file, uint64_t offset, const void *p, size_t n)
+{
+    struct memstore *m = ctx;
+    struct node *node = &m->nodes[file];
+    bool torn;
+    int err = change(m, &torn);
+    if (err != DP_OK)
+        return err;
+    if (torn)
+        n = (size_t)(draw(m) % n);
+    extend(node, (size_t)offset + n);
+    memcpy(node->data + offset, p, n);
+    for (size_t at = (size_t)offset / SECTOR; at < sectors((size_t)offset + n); at++)
+        node->dirty[at] = true;
+    return torn ? DP_ERR_IO : DP_OK;
+}
+
+static int mem_size(void *ctx, int file, uint64_t *size)
+{
+    struct memstore *m = ctx;
+    *size = m->nodes[file].n;
+    return m->dead ? DP_ERR_IO : DP_OK;
+}
+
+static int mem_sync(void *ctx, int file)
+{
+    struct memstore *m = ctx;
+    struct node *node = &m->nodes[file];
+    bool torn;
+    int err = change(m, &torn);
+    if (err != DP_OK || torn)
+        return DP_ERR_IO;
+    m->syncs++;
+    free(node->durable);
+    node->durable = copy_of(node->data, node->n);
+    node->durable_n = node->n;
+    memset(node->dirty, false, sectors(node->n));
+    return DP_OK;
+}
+
+static int mem_sync_dir(void *ctx, const char *name)
+{
+    struct memstore *m = ctx;
+    int dir = find_node(m, name);
+    bool torn;
+    int err = change(m, &torn);
+    if (err != DP_OK || torn)
+        return DP_ERR_IO;
+    if (dir < 0)
+        return DP_ERR_NOT_FOUND;
+    for (int i = 1; i < m->nodes_n; i++) {
+        struct node *n = &m->nodes[i];
+        if (n->parent != dir && n->was_parent != dir)
+            continue;
+        n->was = n->here;
+        n->was_parent = n->parent;
+        memcpy(n->was_name, n->name, sizeof n->name);
+    }
+    return DP_OK;
+}
+
+static void mem_close(void *ctx, int file)
+{
+    struct memstore *m = ctx;
+    if (file >= 0)
+        m->nodes[file].locked = false;
+}
+
+static int mem_rename(void *ctx, const char *from, const char *to)
+{
+    struct memstore *m = ctx;
+    int node = find_node(m, from), parent;
+    const char *last;
+    bool torn;
+    int err = change(m, &torn);
+    if (err != DP_OK)
+        return err;
+    if (node < 0)
+        return DP_ERR_NOT_FOUND;
+    if (find(m, to, &parent, &last) >= 0)
+        return DP_ERR_DUPLICATE;
+    if (parent < 0)
+        return DP_ERR_NOT_FOUND;
+    m->nodes[node].parent = parent;
+    snprintf(m->nodes[node].name, sizeof m->nodes[node].name, "%s", last);
+    return torn ? DP_ERR_IO : DP_OK;
+}
+
+static int mem_remove(void *ctx, const char *name)
+{
+    struct memstore *m = ctx;
+    int node = find_node(m, name);
+    bool torn;
+    int err = change(m, &torn);
+    if (err != DP_OK)
+        return err;
+    if (node < 0)
+        return DP_ERR_NOT_FOUND;
+    if (m->nodes[node].is_dir)
+        return DP_ERR_IO;
+    m->nodes[node].here = false;
+    return torn ? DP_ERR_IO : DP_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int mem_list(void *ctx, const char *name, void (*each)(void *user, const char *name),
+                    void *user)
+{
+    struct memstore *m = ctx;
+    const char *names[NODES_MAX];
+    char copies[NODES_MAX][48];
+    size_t n = 0;
+    int dir = find_node(m, name);
+    if (m->dead)
+        return DP_ERR_IO;
+    if (dir < 0)
+        return DP_ERR_NOT_FOUND;
+    for (int i = 1; i < m->nodes_n; i++)
+        if (m->nodes[i].here && m->nodes[i].parent == dir) {
+            memcpy(copies[n], m->nodes[i].name, sizeof copies[n]);
+            names[n] = copies[n];
+            n++;
+        }
+    qsort(names, n, sizeof names[0], by_name);
+    for (size_t i = 0; i < n; i++)
+        each(user, names[i]);
+    return DP_OK;
+}
+
+static int mem_lock(void *ctx, const char *name, int *file)
+{
+    struct memstore *m = ctx;
+    int parent;
+    const char *last;
+    int node = find(m, name, &parent, &last);
+    *file = -1;
+    if (m->dead)
+        return DP_ERR_IO;
+    if (node < 0 && parent < 0)
+        return DP_ERR_NOT_FOUND;
+    if (node < 0)
+        node = new_node(m, parent, last, false, 0);
+    if (m->nodes[node].locked)
+        return DP_ERR_BUSY;
+    m->nodes[node].locked = true;
+    *file = node;
+    return DP_OK;
+}
+
+static int mem_space(void *ctx, uint64_t *bytes_free)
+{
+    struct memstore *m = ctx;
+    *bytes_free = m->space;
+    return m->dead ? DP_ERR_IO : DP_OK;
+}
+
+static const struct dp_store_ops ops = {
+    .make_dir = mem_make_dir,
+    .create = mem_create,
+    .open = mem_open,
+    .read_at = mem_read_at,
+    .write_at = mem_write_at,
+    .size = mem_size,
+    .sync = mem_sync,
+    .sync_dir = mem_sync_dir,
+    .close = mem_close,
+    .rename = mem_rename,
+    .remove = mem_remove,
+    .list = mem_list,
+    .lock = mem_lock,
+    .space = mem_space,
+};
+
+struct dp_store memstore_store(struct memstore *m)
+{
+    return (struct dp_store){&ops, m};
+}
+
+void memstore_fail(struct memstore *m, enum fault fault, unsigned n)
+{
+    m->fault = fault;
+    m->fault_at = m->calls + n;
+}
+
+/* Sector by sector the new or the old bytes. */
+static void settle_data(struct memstore *m, struct node *n)
+{
+    size_t shown = (draw(m) & 1) != 0 ? n->n : n->durable_n;
+    for (size_t s = 0; s < sectors(n->n); s++) {
+        size_t at = s * SECTOR, size = n->n - at < SECTOR ? n->n - at : SECTOR;
+        if (!n->dirty[s] || (draw(m) & 1) != 0)
+            continue;
+        for (size_t i = at; i < at + size; i++)
+            n->data[i] = i < n->durable_n ? n->durable[i] : 0;
+    }
+    if (shown < n->n && shown >= n->durable_n)
+        n->n = shown;
+}
+
+void memstore_power_on(struct memstore *m, uint64_t seed)
+{
+    m->random = seed * 2654435761u + 88172645463325252u;
+    for (int i = 1; i < m->nodes_n; i++) {
+        struct node *n = &m->nodes[i];
+        bool moved =
+            n->here != n->was || n->parent != n->was_parent || strcmp(n->name, n->was_name) != 0;
+        if (moved && (draw(m) & 1) != 0) {
+            n->here = n->was;
+            n->parent = n->was_parent;
+            memcpy(n->name, n->was_name, sizeof n->name);
+        }
+        if (!n->is_dir)
+            settle_data(m, n);
+    }
+    memstore_restart(m);
+    for (int i = 1; i < m->nodes_n; i++) {
+        int file = m->nodes[i].is_dir ? -1 : i;
+        m->nodes[i].was = m->nodes[i].here;
+        m->nodes[i].was_parent = m->nodes[i].parent;
+        memcpy(m->nodes[i].was_name, m->nodes[i].name, sizeof m->nodes[i].name);
+        if (file >= 0)
+            (void)mem_sync(m, file);
+    }
+}
+
+void memstore_restart(struct memstore *m)
+{
+    m->dead = false;
+    m->fault = FAULT_NONE;
+    for (int i = 0; i < m->nodes_n; i++)
+        m->nodes[i].locked = false;
+}
+
+struct node *memstore_file(struct memstore *m, const char *path)
+{
+    int i = find_node(m, path);
+    return i < 0 ? NULL : &m->nodes[i];
+}
+
+struct node *memstore_segment(struct memstore *m, uint32_t number)
+{
+    char name[32];
+    snprintf(name, sizeof name, "seg-%08u.dpj", number);
+    for (int i = 1; i < m->nodes_n; i++)
+        if (m->nodes[i].here && strcmp(m->nodes[i].name, name) == 0 &&
+            strlen(m->nodes[m->nodes[i].parent].name) == 32)
+            return &m->nodes[i];
+    return NULL;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A store in memory with the manners of a disk: what was not flushed may be gone, torn or out of
+ * order after a power cut, names too. Calls can be made to fail.
+ */
+#ifndef DP_TESTS_JOURNAL_MEMSTORE_H
+#define DP_TESTS_JOURNAL_MEMSTORE_H
+
+#include <doorpay/journal.h>
+
+#define NODES_MAX 160
+
+struct node {
+    bool is_dir, here, was; /* here: has a name now; was: had one when its directory was flushed */
+    int parent, was_parent;
+    char name[48], was_name[48];
+    uint8_t *data, *durable;
+    size_t n, durable_n;
+    bool *dirty; /* by sector */
+    bool locked;
+};
+
+enum fault {
+    FAULT_NONE,
+    FAULT_IO,   /* the call fails, the store lives */
+    FAULT_FULL, /* likewise, DP_ERR_FULL */
+    FAULT_CUT,  /* the power goes before the call */
+    FAULT_TORN  /* the power goes in the middle of the call: a write is half done */
+};
+
+struct memstore {
+    struct node nodes[NODES_MAX];
+    int nodes_n;
+    bool dead; /* after a cut until memstore_power_on */
+    unsigned calls, fault_at;
+    enum fault fault;
+    uint64_t space, random;
+    unsigned syncs;
+};
+
+void memstore_init(struct memstore *m);
+void memstore_free(struct memstore *m);
+struct dp_store memstore_store(struct memstore *m);
+/* From the n-th call that changes something on (1 is the next), once. */
+void memstore_fail(struct memstore *m, enum fault fault, unsigned n);
+/* What a disk would show after the power came back; seed decides what of the unflushed is there. */
+void memstore_power_on(struct memstore *m, uint64_t seed);
+/* Every process is gone, the machine lives on: everything written is there. */
+void memstore_restart(struct memstore *m);
+void memstore_copy(struct memstore *to, const struct memstore *from);
+/* A file's node by its path; NULL. */
+struct node *memstore_file(struct memstore *m, const char *path);
+/* The first journal's segment. */
+struct node *memstore_segment(struct memstore *m, uint32_t number);
+
+#endif

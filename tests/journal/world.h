@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A soft token, a clock that stands still unless it is moved, and payments' records. */
+#ifndef DP_TESTS_JOURNAL_WORLD_H
+#define DP_TESTS_JOURNAL_WORLD_H
+
+#include <doorpay/journal.h>
+
+#include "memstore.h"
+
+struct world {
+    char dir[96], uri[128];
+    struct dp_hsm *hsm;
+    struct memstore mem;
+    struct dp_journal_config config;
+    struct dp_journal_opened opened;
+    struct dp_journal *j;
+    int64_t now;
+    unsigned seen; /* records the owner was told of while opening */
+    uint32_t segment_bytes;
+    uint32_t payments;
+};
+
+void world_make(struct world *w);
+void world_remove(struct world *w);
+/* dp_journal_open over the store in memory. */
+int world_open(struct world *w);
+/* As a killed process: nothing is written any more, and the token is opened anew. */
+void world_kill(struct world *w);
+/* A clean end. */
+void world_close(struct world *w);
+/* The token as it was when it was kept: a crash between two of its writes. */
+void world_token_keep(struct world *w);
+void world_token_restore(struct world *w);
+
+void record_of(struct dp_record *r, enum dp_record_type type, uint32_t payment);
+/* The records of one payment, with their flushes and the checkpoint; the first error. */
+int pay_online(struct dp_journal *j, uint32_t payment);
+int pay_offline(struct dp_journal *j, uint32_t payment);
+int pay_declined(struct dp_journal *j, uint32_t payment);
+int pay_no_answer(struct dp_journal *j, uint32_t payment); /* REQUESTED, REVERSAL, declined */
+
+/* The verdict on what is in memory; with the token's anchor, or without. */
+void verify_mem(struct world *w, bool anchor, struct dp_verify_result *v);
+
+#endif
