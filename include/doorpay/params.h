@@ -79,7 +79,8 @@ struct dp_params {
     struct dp_params_deferred deferred;
     struct dp_params_acquirer acquirer;
     bool refunds;
-    char manifest_id[36];
+    char manifest_id[36]; /* empty: none */
+    char cohort[17];      /* empty: none */
     struct dp_params_aid *aids;
     size_t aids_n;
     struct dp_params_ca_key *ca_keys;
@@ -116,6 +117,8 @@ DP_PUBLIC bool dp_params_bin_permits(const struct dp_params *params, const char 
                                      const uint8_t *aid, size_t aid_n);
 /* True when the manifest is empty or lists the parcel. */
 DP_PUBLIC bool dp_params_parcel_known(const struct dp_params *params, const char *parcel);
+/* True when the set names no agents or names this one (a pseudonym). */
+DP_PUBLIC bool dp_params_agent_known(const struct dp_params *params, const char *agent);
 /* Business date YYYYMMDD at a time, by time zone and cut-off. */
 DP_PUBLIC uint32_t dp_params_business_date(const struct dp_params *params, int64_t wall_ms);
 

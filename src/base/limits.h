@@ -70,6 +70,9 @@
 #define DP_PARAMS_SET_MAX        262144
 #define DP_PARAMS_BINS_MAX       256
 #define DP_PARAMS_EXCEPTIONS_MAX 4096
+#define DP_PARAMS_BIN_AIDS_MAX   16 /* AIDs one BIN range may come with */
+#define DP_PARAMS_PARCELS_MAX    4096
+#define DP_PARAMS_AGENTS_MAX     1024
 
 /* ---- payment ---- */
 #define DP_PAYMENT_INDEX_MAX 8192 /* payments looked up by id: 30 days of the busiest round */
