@@ -383,8 +383,9 @@ int sim_books_was_reversed(struct sim_books *b, const struct sim_request *q, boo
     sqlite3_stmt *s;
     int err =
         ask(b, &s,
-            "SELECT 1 FROM reversal WHERE tid = ? AND original_mti = ? AND original_stan = ?"
-            " AND original_datetime = ?",
+            "SELECT 1 FROM reversal WHERE tid = ?1 AND original_stan = ?3 AND"
+            " original_datetime = ?4 AND (original_mti = ?2 OR (?2 = 1220 AND original_mti ="
+            " 1100))",
             "titt", q->tid, (int64_t)q->mti, sim_iso_text(q->iso, 11), sim_iso_text(q->iso, 12));
     *was = err == DP_OK;
     if (err == DP_OK)
@@ -416,15 +417,18 @@ int sim_books_cryptogram_set(struct sim_books *b, const char *key, const uint8_t
 
 /* ---- totals ---- */
 
+/* Only a cancelled sale (DE25 4000) stands in both columns: of any other that was taken back the
+ * terminal may not know that it was captured. */
+#define COUNTED "captured AND tid = ?1 AND ifnull(reversal_reason, 4000) = 4000"
+
 int sim_books_totals(struct sim_books *b, const char *tid, uint32_t batch, struct sim_totals *out)
 {
     sqlite3_stmt *s;
     int err = ask(b, &s,
-                  "SELECT (SELECT count(*) FROM sale WHERE captured AND tid = ?1 AND batch = ?2),"
-                  " (SELECT ifnull(sum(amount), 0) FROM sale WHERE captured AND tid = ?1 AND batch"
-                  " = ?2), (SELECT count(*) FROM sale WHERE captured AND tid = ?1 AND"
-                  " reversal_batch = ?2), (SELECT ifnull(sum(amount), 0) FROM sale WHERE captured"
-                  " AND tid = ?1 AND reversal_batch = ?2)",
+                  "SELECT sum(batch = ?2), sum(CASE WHEN batch = ?2 THEN amount ELSE 0 END),"
+                  " sum(ifnull(reversal_batch, -1) = ?2),"
+                  " sum(CASE WHEN reversal_batch = ?2 THEN amount ELSE 0 END)"
+                  " FROM sale WHERE " COUNTED,
                   "ti", tid, (int64_t)batch);
     if (err != DP_OK)
         return err;

@@ -104,7 +104,7 @@ DP_MUST_USE int sim_books_sale_reverse(struct sim_books *b, const struct sim_req
 /* A reversal, its original's sale (0: unknown). */
 DP_MUST_USE int sim_books_reversal_add(struct sim_books *b, const struct sim_request *q,
                                        int64_t sale, int64_t now_ms);
-/* Was this very message taken back before it came? */
+/* Was this very message, or the authorisation it completes, taken back before it came? */
 DP_MUST_USE int sim_books_was_reversed(struct sim_books *b, const struct sim_request *q, bool *was);
 
 /* ---- cryptograms ---- */

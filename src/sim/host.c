@@ -339,16 +339,6 @@ static int reversal(struct job *j)
     return err;
 }
 
-/* A sale whose answer was lost and that was taken back stands on both sides of our books; the
- * terminal cannot know it. Such pairs may be missing on its side, and nothing else may differ. */
-static bool balance(const struct sim_totals *own, const struct sim_totals *told)
-{
-    return told->debits_n <= own->debits_n && told->debits_amount <= own->debits_amount &&
-           own->debits_n - told->debits_n == own->reversals_n - told->reversals_n &&
-           own->debits_amount - told->debits_amount ==
-               own->reversals_amount - told->reversals_amount;
-}
-
 static void put_total(struct sim_iso *m, unsigned de, int digits, uint64_t v)
 {
     char text[24];
@@ -364,7 +354,7 @@ static int totals(struct job *j)
     int err = sim_books_totals(&j->h->books, j->q.tid, j->q.batch, &own);
     if (err != DP_OK)
         return err;
-    balanced = balance(&own, &j->q.totals);
+    balanced = memcmp(&own, &j->q.totals, sizeof own) == 0;
     memcpy(j->action, balanced ? IN_BALANCE : OUT_OF_BALANCE, 4);
     put_total(&j->out, 74, 10, 0);
     put_total(&j->out, 75, 10, 0);
@@ -441,7 +431,7 @@ static void echo(struct job *j)
         if (j->in.has[all[i]])
             sim_iso_set(&j->out, all[i], sim_iso_text(&j->in, all[i]), j->in.n[all[i]]);
     for (size_t i = 0; i < sizeof money; i++)
-        if (mti < 1800 && j->in.has[money[i]] && (mti != 1520 || money[i] == 37))
+        if (mti < 1800 && j->in.has[money[i]])
             sim_iso_set(&j->out, money[i], sim_iso_text(&j->in, money[i]), j->in.n[money[i]]);
 }
 

@@ -17,8 +17,8 @@ static const struct rule {
     {1200, {3, 4, 7, 11, 12, 22, 24, 37, 41, 42, 48, 49, 53, 55}, {2, 14, 23, 25, 35, 120}},
     {1220, {3, 4, 7, 11, 12, 22, 24, 25, 37, 41, 42, 48, 49, 53, 55}, {2, 14, 23, 38, 120}},
     {1420, {3, 4, 7, 11, 12, 22, 24, 25, 37, 41, 42, 48, 49, 53, 56}, {0}},
-    {1520, {7, 11, 12, 24, 37, 41, 42, 48, 53, 74, 75, 76, 77, 86, 87, 88, 89, 97}, {0}},
-    {1804, {7, 11, 12, 24, 41, 53}, {48}},
+    {1520, {3, 7, 11, 12, 24, 37, 41, 42, 48, 53, 74, 75, 76, 77, 86, 87, 88, 89, 97}, {0}},
+    {1804, {7, 11, 12, 24, 41, 42, 53}, {48}},
 };
 
 static const struct function {
@@ -122,6 +122,8 @@ static int check_values(const struct sim_iso *m, struct sim_request *out, char *
 static int check_money(const struct sim_iso *m, struct sim_request *out, char *why, size_t why_n)
 {
     const char *code = sim_iso_text(m, 3);
+    if (m->has[3] && strcmp(code, "000000") != 0 && strcmp(code, "200000") != 0)
+        return bad(why, why_n, "is neither a sale nor a refund", 3);
     if (!m->has[4])
         return DP_OK;
     out->amount = big(sim_iso_text(m, 4));
@@ -130,8 +132,6 @@ static int check_money(const struct sim_iso *m, struct sim_request *out, char *w
         return bad(why, why_n, "is zero", 4);
     if (dp_currency_alpha(out->currency) == NULL)
         return bad(why, why_n, "is no currency", 49);
-    if (strcmp(code, "000000") != 0 && strcmp(code, "200000") != 0)
-        return bad(why, why_n, "is neither a sale nor a refund", 3);
     return DP_OK;
 }
 
@@ -284,7 +284,7 @@ static int check_original(const struct sim_iso *m, struct sim_request *out, char
 
 void sim_totals_net(const struct sim_totals *t, char *text)
 {
-    bool credit = t->debits_amount >= t->reversals_amount;
+    bool credit = t->debits_amount > t->reversals_amount;
     uint64_t net =
         credit ? t->debits_amount - t->reversals_amount : t->reversals_amount - t->debits_amount;
     (void)snprintf(text, 18, "%c%016llu", credit ? 'C' : 'D',
