@@ -180,12 +180,23 @@ static void add_headroom(struct pairs *p, const struct dp_headroom *h)
     add_number(p, "oldestUnsentMs", h->oldest_unsent_ms);
 }
 
+static const char *words_of(const struct dp_pay_result *r)
+{
+    if (r->is_reversal && r->state == DP_PAY_APPROVED)
+        return "Cancelled: the customer pays nothing";
+    if (r->reversed)
+        return "Paid, then cancelled";
+    if (r->state == DP_PAY_IN_PROGRESS)
+        return "This payment is still going on";
+    return dp_reason_words(r->reason);
+}
+
 static void additional(struct pairs *p, const struct dp_pay_result *r)
 {
     static const char *const forward[] = {"none", "pending", "accepted", "declined"};
     char hex[33];
     add(p, "reason", dp_reason_name(r->reason));
-    add(p, "message", r->reversed ? "Paid, then cancelled" : dp_reason_words(r->reason));
+    add(p, "message", words_of(r));
     if (r->mode != DP_MODE_NONE) {
         add(p, "mode", dp_mode_name(r->mode));
         add(p, "forward", forward[r->forward]);

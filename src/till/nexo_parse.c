@@ -189,6 +189,8 @@ static void parse_amount(struct walk *w, json_t *amounts, struct dp_money *out)
     int err;
     text(w, amounts, "Currency", currency, sizeof currency, true);
     text(w, amounts, "RequestedAmount", amount, sizeof amount, true);
+    if (json_object_get(amounts, "CashBackAmount") != NULL)
+        fail(w, DP_ERR_UNSUPPORTED, "CashBackAmount: this terminal gives no cash");
     if (w->err != DP_OK)
         return;
     err = dp_money_parse(amount, currency, out);
@@ -230,18 +232,21 @@ static void parse_tx(struct walk *w, json_t *id, uint8_t tx[16])
 
 static void parse_reversal(struct walk *w, json_t *body, struct nexo_request *out)
 {
-    char amount[24];
+    char amount[24], currency[4];
     struct dp_money money;
     json_t *request = object(w, body, "ReversalRequest", true);
     json_t *original = object(w, request, "OriginalPOITransaction", true);
     parse_tx(w, object(w, original, "POITransactionID", true), out->reverse.original_tx);
     text(w, request, "ReversedAmount", amount, sizeof amount, false);
+    text(w, request, "Currency", currency, sizeof currency, false);
     if (w->err != DP_OK || amount[0] == '\0')
         return;
-    /* the currency is the sale's; two decimals or its own are told apart by the vault's comparison
-     */
-    if (dp_money_parse(amount, "EUR", &money) < 0)
-        fail(w, DP_ERR_FORMAT, "ReversedAmount %s is not an amount", amount);
+    /* nexo gives no currency here. Two decimals are taken for granted; a sale system of yen or
+     * dinar adds ours, or leaves the amount out. The vault compares it with the sale's. */
+    if (currency[0] == '\0')
+        memcpy(currency, "EUR", sizeof currency);
+    if (dp_money_parse(amount, currency, &money) < 0)
+        fail(w, DP_ERR_FORMAT, "ReversedAmount %s is not an amount of %s", amount, currency);
     else
         out->reverse.amount = money.minor;
 }
@@ -368,6 +373,10 @@ int nexo_parse(const char *body_text, size_t n, struct nexo_request *out, char *
     memset(out, 0, sizeof *out);
     if (n > DP_TILL_BODY_MAX) {
         fail(&w, DP_ERR_LIMIT, "the request is over %d bytes", DP_TILL_BODY_MAX);
+        return w.err;
+    }
+    if (memchr(body_text, '\0', n) != NULL) {
+        fail(&w, DP_ERR_FORMAT, "not JSON: a zero byte");
         return w.err;
     }
     quoted = dp_json_quote_numbers(body_text, n);

@@ -63,11 +63,13 @@ json_t *nexo_number(const struct dp_money *m)
 
 void nexo_unquote_numbers(char *text)
 {
-    static const char mark[] = "\"" NEXO_NUMBER_MARK;
+    /* the colon makes it a value: inside a text the quote would be an escaped one */
+    static const char mark[] = ":\"" NEXO_NUMBER_MARK;
     char *from = text, *to = text;
     while (*from != '\0') {
         if (strncmp(from, mark, sizeof mark - 1) == 0) {
             from += sizeof mark - 1;
+            *to++ = ':';
             while (number_part(*from))
                 *to++ = *from++;
             if (*from == '"')

@@ -3,9 +3,12 @@
  * HTTP on the round app's socket: one handler for /nexo/, a stream of events on /events. A request
  * waits (its connection suspended) until the backend answers; nothing here blocks.
  */
+#include <errno.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,8 +19,12 @@
 #include "base/log.h"
 #include "nexo.h"
 
-#define EVENTS_KEPT 32
-#define JSON_TYPE   "application/json; charset=utf-8"
+#define EVENTS_KEPT    32
+#define JSON_TYPE      "application/json; charset=utf-8"
+#define ACCEPTS_A_TURN 32
+#define STREAMS_MAX    4     /* so that listeners leave room for payments */
+#define BEAT_MS        15000 /* a stream speaks as often: else a dead listener is not noticed */
+#define SILENT_MAX_S   30 /* a connection that says nothing ends; to wait for us is not silence */
 
 /* One HTTP exchange. */
 struct exchange {
@@ -31,7 +38,7 @@ struct exchange {
     bool too_long, asked, suspended;
     char *answer; /* ready to go */
     /* of /events */
-    bool is_stream;
+    bool is_stream, ended, beat_due;
     uint64_t next_event;
     char event_text[512];
     size_t event_n, event_sent;
@@ -40,21 +47,21 @@ struct exchange {
 struct dp_till {
     struct dp_till_config config;
     struct MHD_Daemon *daemon;
+    int epoll_fd; /* the listening socket and the server's own descriptor */
     struct exchange *open;
     uint64_t next_request;
     struct dp_pay_event events[EVENTS_KEPT];
     uint64_t events_n; /* ever */
+    int64_t next_beat_ms;
 };
 
 /* ---- who may speak ---- */
 
-static bool peer_allowed(const struct dp_till *t, struct MHD_Connection *c)
+static bool peer_allowed(const struct dp_till *t, int fd)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct ucred peer;
     socklen_t n = sizeof peer;
-    if (info == NULL || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
         return false;
     if (peer.uid == 0 || peer.uid == getuid())
         return true;
@@ -63,6 +70,28 @@ static bool peer_allowed(const struct dp_till *t, struct MHD_Connection *c)
             return true;
     dp_log(DP_LOG_WARNING, "a program of user %u was refused at the till", peer.uid);
     return false;
+}
+
+/* Whoever is not allowed never becomes a connection, so that it cannot take a place from the app.
+ */
+static void accept_some(struct dp_till *t)
+{
+    static const char no[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 12\r\n"
+                             "Connection: close\r\n\r\nnot allowed\n";
+    for (unsigned i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct sockaddr_storage from;
+        socklen_t from_n = sizeof from;
+        int fd = accept4(t->config.listen_fd, (struct sockaddr *)&from, &from_n,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            return;
+        if (!peer_allowed(t, fd)) {
+            (void)send(fd, no, sizeof no - 1, MSG_NOSIGNAL);
+            (void)close(fd);
+        } else if (MHD_add_connection(t->daemon, fd, (struct sockaddr *)&from, from_n) != MHD_YES) {
+            dp_log(DP_LOG_WARNING, "till: no more than %d connections", DP_TILL_CONNECTIONS_MAX);
+        }
+    }
 }
 
 /* ---- sending ---- */
@@ -185,12 +214,27 @@ static bool next_event_text(struct exchange *e)
     return e->event_n > 0;
 }
 
+/* A comment, which listeners pass over. */
+static bool beat_text(struct exchange *e)
+{
+    static const char text[] = ":\n\n";
+    if (!e->beat_due)
+        return false;
+    e->beat_due = false;
+    memcpy(e->event_text, text, sizeof text - 1);
+    e->event_sent = 0;
+    e->event_n = sizeof text - 1;
+    return true;
+}
+
 static ssize_t read_events(void *cls, uint64_t pos, char *out, size_t max)
 {
     struct exchange *e = cls;
     size_t n;
     (void)pos;
-    if (e->event_sent == e->event_n && !next_event_text(e)) {
+    if (e->ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (e->event_sent == e->event_n && !next_event_text(e) && !beat_text(e)) {
         e->suspended = true;
         MHD_suspend_connection(e->connection);
         return 0;
@@ -202,6 +246,35 @@ static ssize_t read_events(void *cls, uint64_t pos, char *out, size_t max)
     return (ssize_t)n;
 }
 
+static void wake(struct exchange *e)
+{
+    if (!e->suspended)
+        return;
+    e->suspended = false;
+    MHD_resume_connection(e->connection);
+}
+
+static void beat(struct dp_till *t, int64_t now)
+{
+    t->next_beat_ms = now + BEAT_MS;
+    for (struct exchange *e = t->open; e != NULL; e = e->next)
+        if (e->is_stream) {
+            e->beat_due = true;
+            wake(e);
+        }
+}
+
+/* The list has the newest first: what comes after the newest few is ended. */
+static void end_old_streams(struct dp_till *t)
+{
+    unsigned n = 0;
+    for (struct exchange *e = t->open; e != NULL; e = e->next)
+        if (e->is_stream && ++n > STREAMS_MAX) {
+            e->ended = true;
+            wake(e);
+        }
+}
+
 static enum MHD_Result start_stream(struct exchange *e)
 {
     enum MHD_Result ok;
@@ -211,6 +284,7 @@ static enum MHD_Result start_stream(struct exchange *e)
     if (r == NULL)
         return MHD_NO;
     e->is_stream = true;
+    end_old_streams(e->till);
     e->next_event = e->till->events_n;
     memcpy(e->event_text, hello, sizeof hello - 1);
     e->event_n = sizeof hello - 1;
@@ -225,10 +299,7 @@ static enum MHD_Result start_stream(struct exchange *e)
 
 static enum MHD_Result begin_exchange(struct dp_till *t, struct MHD_Connection *c, void **own)
 {
-    struct exchange *e;
-    if (!peer_allowed(t, c))
-        return send_text(c, MHD_HTTP_FORBIDDEN, "text/plain", "not allowed\n");
-    e = calloc(1, sizeof *e);
+    struct exchange *e = calloc(1, sizeof *e);
     if (e == NULL)
         return MHD_NO;
     e->till = t;
@@ -300,19 +371,60 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **own,
 
 /* ---- public ---- */
 
+static int64_t now_ms(void)
+{
+    const struct dp_clock *clock = dp_clock_system();
+    return clock->mono_ms(clock->ctx);
+}
+
+static void log_http(void *cls, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void log_http(void *cls, const char *format, va_list args)
+{
+    char line[256];
+    (void)cls;
+    (void)vsnprintf(line, sizeof line, format, args);
+    dp_log(DP_LOG_DEBUG, "http: %s", line);
+}
+
+static int watch(const struct dp_till *t, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    return epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0 ? DP_OK : DP_ERR_IO;
+}
+
+static int start(struct dp_till *t)
+{
+    const union MHD_DaemonInfo *info;
+    t->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+        NULL, NULL, on_request, t, MHD_OPTION_EXTERNAL_LOGGER, log_http, t,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, t, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)DP_TILL_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENT_MAX_S,
+        MHD_OPTION_END);
+    if (t->daemon == NULL)
+        return DP_ERR_IO;
+    info = MHD_get_daemon_info(t->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (info == NULL || t->epoll_fd < 0 || watch(t, t->config.listen_fd) < 0)
+        return DP_ERR_IO;
+    return watch(t, info->epoll_fd);
+}
+
 int dp_till_new(const struct dp_till_config *config, struct dp_till **out)
 {
     struct dp_till *t = calloc(1, sizeof *t);
+    int err;
     if (t == NULL)
         return DP_ERR_NOMEM;
     t->config = *config;
-    t->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, t,
-        MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, t,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)DP_TILL_CONNECTIONS_MAX, MHD_OPTION_END);
-    if (t->daemon == NULL) {
-        free(t);
-        return DP_ERR_IO;
+    t->epoll_fd = -1;
+    t->next_beat_ms = now_ms() + BEAT_MS;
+    err = start(t);
+    if (err < 0) {
+        dp_till_free(&t);
+        return err;
     }
     *out = t;
     return DP_OK;
@@ -324,32 +436,37 @@ void dp_till_free(struct dp_till **tt)
     if (t == NULL)
         return;
     for (struct exchange *e = t->open; e != NULL; e = e->next)
-        if (e->suspended) {
-            e->suspended = false;
-            MHD_resume_connection(e->connection);
-        }
-    MHD_stop_daemon(t->daemon);
+        wake(e);
+    if (t->daemon != NULL)
+        MHD_stop_daemon(t->daemon);
+    if (t->epoll_fd >= 0)
+        (void)close(t->epoll_fd);
     free(t);
     *tt = NULL;
 }
 
 int dp_till_fd(const struct dp_till *t)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(t->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    DP_ASSERT(info != NULL);
-    return info->epoll_fd;
+    return t->epoll_fd;
 }
 
 int dp_till_timeout_ms(struct dp_till *t)
 {
     MHD_UNSIGNED_LONG_LONG ms = 0;
-    if (MHD_get_timeout(t->daemon, &ms) != MHD_YES)
-        return -1;
-    return ms > 60000 ? 60000 : (int)ms;
+    int64_t left = t->next_beat_ms - now_ms();
+    if (left < 0)
+        left = 0;
+    if (MHD_get_timeout(t->daemon, &ms) == MHD_YES && (int64_t)ms < left)
+        left = (int64_t)ms;
+    return (int)left;
 }
 
 void dp_till_run(struct dp_till *t)
 {
+    int64_t now = now_ms();
+    accept_some(t);
+    if (now >= t->next_beat_ms)
+        beat(t, now);
     if (MHD_run(t->daemon) != MHD_YES)
         dp_log(DP_LOG_ERROR, "till: the HTTP server failed");
 }
@@ -399,10 +516,8 @@ void dp_till_event(struct dp_till *t, const struct dp_pay_event *event)
 {
     t->events[t->events_n++ % EVENTS_KEPT] = *event;
     for (struct exchange *e = t->open; e != NULL; e = e->next)
-        if (e->is_stream && e->suspended) {
-            e->suspended = false;
-            MHD_resume_connection(e->connection);
-        }
+        if (e->is_stream)
+            wake(e);
 }
 
 void dp_till_lost(struct dp_till *t)
