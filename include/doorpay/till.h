@@ -33,7 +33,7 @@ struct dp_till_backend {
 };
 
 struct dp_till_config {
-    int listen_fd;              /* AF_UNIX stream socket, listening; stays the caller's */
+    int listen_fd; /* AF_UNIX stream socket, listening; stays the caller's, is made non-blocking */
     const uint32_t *allow_uids; /* peers let in (SO_PEERCRED); root and our own uid always */
     size_t allow_uids_n;
     struct dp_till_backend backend;

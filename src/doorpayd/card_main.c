@@ -24,12 +24,13 @@
 #define WAIT_SLICE_MS      100    /* between two looks whether the payment was cancelled */
 #define ANSWER_PATIENCE_MS 180000 /* the vault always answers sooner: it has the time-outs */
 #define READER_RETRY_MS    1000
+#define READER_CHECK_MS    5000
 
 struct card_process {
     struct dp_channel vault;
     const char *reader_name;
     struct dp_card_reader reader;
-    bool reader_open, told_ready, cancelled;
+    bool reader_open, told, told_ready, cancelled;
     struct dp_emv_terminal terminal;
     struct dp_emv_aid aids[DP_EMV_AIDS_MAX];
     struct dp_emv_ca_key ca_keys[DP_EMV_CA_KEYS_MAX];
@@ -50,8 +51,9 @@ static void tell(enum dp_msg_type type, const void *body)
 static void tell_ready(bool ok)
 {
     struct dp_msg_flag flag = {ok};
-    if (self.told_ready == ok && self.told_ready)
+    if (self.told && self.told_ready == ok)
         return;
+    self.told = true;
     self.told_ready = ok;
     tell(DP_MSG_CARD_READY, &flag);
 }
@@ -72,6 +74,17 @@ static void close_reader(void)
     if (self.reader_open)
         self.reader.ops->close(self.reader.ctx);
     self.reader_open = false;
+}
+
+/* Between taps: is the reader still there? */
+static void check_reader(void)
+{
+    if (self.reader_open) {
+        int err = self.reader.ops->wait_removal(self.reader.ctx, 0);
+        if (err == DP_ERR_NOT_FOUND || err == DP_ERR_UNREACHABLE)
+            close_reader();
+    }
+    (void)open_reader();
 }
 
 static void take_config(enum dp_msg_type type, const union dp_msg_body *body)
@@ -218,6 +231,7 @@ static void outcome_error(struct dp_card_outcome *o, enum dp_emv_reason reason, 
 static int connect_card(struct dp_card *card)
 {
     int64_t left = self.order.wait_ms;
+    bool found_anew = false;
     on_ui(NULL, DP_EMV_UI_PRESENT_CARD);
     while (left > 0) {
         int err;
@@ -230,6 +244,10 @@ static int connect_card(struct dp_card *card)
             card->info.interface != self.order.interface) {
             (void)self.reader.ops->power_off(self.reader.ctx);
             err = DP_ERR_TIMEOUT;
+        }
+        if ((err == DP_ERR_UNREACHABLE || err == DP_ERR_NOT_FOUND) && !found_anew) {
+            found_anew = true; /* service or reader came back as another: once is no failure */
+            continue;
         }
         if (err != DP_ERR_TIMEOUT)
             return err;
@@ -264,6 +282,9 @@ static enum dp_emv_reason reason_of(int err)
         return DP_EMV_REASON_CANCELLED;
     case DP_ERR_GONE:
         return DP_EMV_REASON_CARD_GONE;
+    case DP_ERR_UNSUPPORTED:
+    case DP_ERR_FORMAT:
+        return DP_EMV_REASON_CARD_ERROR;
     default:
         return DP_EMV_REASON_READER;
     }
@@ -311,11 +332,12 @@ int main(int argc, char **argv)
     self.reader_name = dp_process_option(argc, argv, "reader");
     if (psa_crypto_init() != PSA_SUCCESS || dp_emv_kernel_new(&self.kernel) < 0)
         return 1;
+    (void)open_reader();
     for (;;) {
-        int err = dp_channel_receive(&self.vault, self.reader_open ? -1 : READER_RETRY_MS, &type,
-                                     &body, NULL);
+        int err = dp_channel_receive(
+            &self.vault, self.reader_open ? READER_CHECK_MS : READER_RETRY_MS, &type, &body, NULL);
         if (err == DP_ERR_TIMEOUT) {
-            (void)open_reader();
+            check_reader();
             continue;
         }
         if (err < 0)

@@ -152,7 +152,7 @@ int dp_channel_receive(struct dp_channel *c, int timeout_ms, enum dp_msg_type *t
         return err;
     memset(body, 0, sizeof *body);
     m.msg_control = control.bytes;
-    m.msg_controllen = sizeof control.bytes;
+    m.msg_controllen = CMSG_LEN(sizeof(int)); /* CMSG_SPACE would have room for two */
     got = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return DP_ERR_TIMEOUT;

@@ -93,12 +93,12 @@ static bool check_result(const struct dp_pay_result *r)
 {
     return UP_TO(r->state, DP_PAY_UNKNOWN) && UP_TO(r->reason, DP_REASON_UNKNOWN) &&
            UP_TO(r->mode, DP_MODE_VOID) && UP_TO(r->forward, DP_FORWARD_DECLINED) &&
-           FLAG(r->reversed) && FLAG(r->is_reversal) && FLAG(r->pending_signature) &&
-           TEXT(r->sale_id) && TEXT(r->service_id) && TEXT(r->poi_id) && TEXT(r->sale_tx) &&
-           TEXT(r->parcel) && TEXT(r->tid) && TEXT(r->mid) && TEXT(r->rrn) && TEXT(r->auth_code) &&
-           TEXT(r->action_code) && TEXT(r->bin) && TEXT(r->last4) && TEXT(r->par) &&
-           TEXT(r->merchant_name) && UP_TO(r->interface, DP_INTERFACE_CONTACTLESS) &&
-           r->aid_n <= sizeof r->aid;
+           check_money(&r->amount) && FLAG(r->reversed) && FLAG(r->is_reversal) &&
+           FLAG(r->pending_signature) && TEXT(r->sale_id) && TEXT(r->service_id) &&
+           TEXT(r->poi_id) && TEXT(r->sale_tx) && TEXT(r->parcel) && TEXT(r->tid) && TEXT(r->mid) &&
+           TEXT(r->rrn) && TEXT(r->auth_code) && TEXT(r->action_code) && TEXT(r->bin) &&
+           TEXT(r->last4) && TEXT(r->par) && TEXT(r->merchant_name) &&
+           UP_TO(r->interface, DP_INTERFACE_CONTACTLESS) && r->aid_n <= sizeof r->aid;
 }
 
 static bool check_diagnosis(const struct dp_diagnosis *d)
@@ -106,6 +106,11 @@ static bool check_diagnosis(const struct dp_diagnosis *d)
     return FLAG(d->journal_ok) && FLAG(d->params_ok) && FLAG(d->link_up) && FLAG(d->reader_ok) &&
            FLAG(d->busy) && TEXT(d->tid) && TEXT(d->mid) && TEXT(d->merchant_name) &&
            TEXT(d->trouble);
+}
+
+static bool check_totals(const struct dp_till_totals *t)
+{
+    return check_money(&t->money);
 }
 
 static bool check_settled(const struct dp_settle_result *s)
@@ -140,6 +145,8 @@ static bool check_to_till(unsigned type, const union dp_msg_body *b)
         return check_result(&b->result.result);
     case DP_MSG_DIAGNOSIS:
         return check_diagnosis(&b->diagnosis.diagnosis);
+    case DP_MSG_TOTALS_ANSWER:
+        return check_totals(&b->totals.totals);
     case DP_MSG_SETTLED:
         return check_settled(&b->settled.result);
     case DP_MSG_EVENT:
@@ -206,6 +213,8 @@ static bool check_link(unsigned type, const union dp_msg_body *b)
         return b->flag.flag <= 1;
     case DP_MSG_LINK_FAILED:
         return b->link_failed.sent <= 1;
+    case DP_MSG_SIGNATURE:
+        return b->signature.ok <= 1;
     default:
         return true;
     }
@@ -217,7 +226,7 @@ bool dp_msg_check(unsigned type, const union dp_msg_body *body)
     if (rule == NULL)
         return false;
     if (rule->from == DP_ROLE_SUPERVISOR || rule->to == DP_ROLE_SUPERVISOR)
-        return type == DP_MSG_VAULT_READY || body->peer.role < DP_ROLES;
+        return type == DP_MSG_VAULT_READY ? body->ready.ok <= 1 : body->peer.role < DP_ROLES;
     if (rule->from == DP_ROLE_TILL)
         return check_from_till(type, body);
     if (rule->to == DP_ROLE_TILL)

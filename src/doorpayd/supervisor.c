@@ -33,7 +33,7 @@
 #define QUICK_DEATH_MS   1000 /* a life shorter than this doubles the pause */
 #define PAUSE_FIRST_MS   20
 #define PAUSE_MAX_MS     5000
-#define STOP_PATIENCE_MS 2000
+#define STOP_PATIENCE_MS 1500
 
 struct child {
     enum dp_role role;
@@ -123,7 +123,7 @@ static int start(struct supervisor *s, enum dp_role role)
     struct child *child = &s->children[role];
     struct dp_msg_peer peer = {role};
     struct args args;
-    char path[PATH_MAX + 32];
+    char path[PATH_MAX + ARG_MAX_BYTES];
     int pair[2], fds[2] = {-1, -1};
     if (dp_channel_pair(pair) < 0)
         return DP_ERR_IO;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <psa/crypto.h>
@@ -38,6 +39,7 @@ struct vault {
     struct dp_store store;
     struct dp_payment *payment;
     int wire_fd;
+    bool broken[DP_ROLES]; /* does not read, or did not keep to its time: to be ended */
 };
 
 static struct vault self;
@@ -62,8 +64,10 @@ static void peer_bad(enum dp_role role)
 static int say(enum dp_role role, enum dp_msg_type type, const void *body)
 {
     int err = dp_channel_send(&self.peers[role], type, body);
-    if (err < 0)
+    if (err < 0) {
         dp_log(DP_LOG_WARNING, "%s is not there", dp_role_name(role));
+        self.broken[role] = true; /* ended from the loop: the payment is in the middle of a step */
+    }
     return err;
 }
 
@@ -89,6 +93,12 @@ static int on_card_cancel(void *ctx)
 {
     (void)ctx;
     return say(DP_ROLE_CARD, DP_MSG_CANCEL, NULL);
+}
+
+static void on_card_end(void *ctx)
+{
+    (void)ctx;
+    self.broken[DP_ROLE_CARD] = true;
 }
 
 static int on_link_send(void *ctx, uint32_t id, const uint8_t *p, size_t n)
@@ -439,17 +449,23 @@ static struct dp_params *load_params(const char *path, const char *back_office)
 static bool open_payment(int argc, char **argv)
 {
     const char *journal = dp_process_option(argc, argv, "journal");
+    const char *hsm = dp_process_option(argc, argv, "hsm");
+    const char *params = dp_process_option(argc, argv, "params");
+    const char *back_office = dp_process_option(argc, argv, "back-office");
     const char *wire = dp_process_option(argc, argv, "wire-log");
     struct dp_payment_config c;
     int err;
     memset(&c, 0, sizeof c);
-    err = dp_hsm_open(dp_process_option(argc, argv, "hsm"), &self.hsm);
+    if (journal == NULL || hsm == NULL || params == NULL || back_office == NULL) {
+        dp_log(DP_LOG_ERROR, "this program is started by doorpayd");
+        return false;
+    }
+    err = dp_hsm_open(hsm, &self.hsm);
     if (err < 0) {
         dp_log(DP_LOG_ERROR, "key store: %s", dp_strerr(err));
         return false;
     }
-    self.params = load_params(dp_process_option(argc, argv, "params"),
-                              dp_process_option(argc, argv, "back-office"));
+    self.params = load_params(params, back_office);
     err = dp_store_fs_open(journal, &self.store);
     if (err < 0) {
         dp_log(DP_LOG_ERROR, "journal directory %s: %s", journal, dp_strerr(err));
@@ -457,17 +473,33 @@ static bool open_payment(int argc, char **argv)
     }
     if (wire != NULL && wire[0] != '\0')
         self.wire_fd = open(wire, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (wire != NULL && wire[0] != '\0' && self.wire_fd < 0)
+        dp_log(DP_LOG_WARNING, "wire log %s: %s", wire, strerror(errno));
     c.store = self.store;
     c.hsm = self.hsm;
     c.params = self.params;
     c.clock = dp_clock_system();
     c.random = dp_random_system();
     c.ops = (struct dp_payment_ops){&self,          on_card_order, on_card_policy, on_card_online,
-                                    on_card_cancel, on_link_send,  on_wire,        on_result,
-                                    on_settled,     on_event};
+                                    on_card_cancel, on_card_end,   on_link_send,   on_wire,
+                                    on_result,      on_settled,    on_event};
     dp_software_digest(c.software_digest);
     c.reserve_bytes = RESERVE_BYTES;
     return dp_payment_open(&c, &self.payment) == DP_OK;
+}
+
+/* True when a process was ended: what it held is lost, and the payment has been told. */
+static bool end_broken(void)
+{
+    bool any = false;
+    for (int role = DP_ROLE_TILL; role < DP_ROLES; role++) {
+        if (!self.broken[role])
+            continue;
+        self.broken[role] = false;
+        any = any || self.peers[role].fd >= 0;
+        peer_bad((enum dp_role)role);
+    }
+    return any;
 }
 
 static void run(int term_fd)
@@ -488,7 +520,19 @@ static void run(int term_fd)
             if (fds[i].revents != 0 && fds[i].fd == self.peers[DP_ROLE_VAULT + i].fd)
                 from_peer((enum dp_role)(DP_ROLE_VAULT + i));
         wait = dp_payment_tick(self.payment);
+        if (end_broken())
+            wait = 0;
     }
+}
+
+/* Whole, where the limit allows for whatever is still to come; else an allocation would fail later.
+ */
+static void lock_memory(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY ||
+        mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        dp_log(DP_LOG_INFO, "memory is not locked whole; secrets are locked on their own");
 }
 
 int main(int argc, char **argv)
@@ -497,8 +541,7 @@ int main(int argc, char **argv)
     struct dp_msg_ready ready = {0};
     int term_fd, status = 0;
     dp_process_harden("doorpayd-vault");
-    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
-        dp_log(DP_LOG_INFO, "memory cannot be locked whole; secrets are locked on their own");
+    lock_memory();
     self.wire_fd = -1;
     dp_channel_init(&self.supervisor, DP_FD_CHANNEL, DP_ROLE_VAULT, DP_ROLE_SUPERVISOR);
     for (int role = 0; role < DP_ROLES; role++)

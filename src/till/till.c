@@ -3,7 +3,7 @@
  * HTTP on the round app's socket: one handler for /nexo/, a stream of events on /events. A request
  * waits (its connection suspended) until the backend answers; nothing here blocks.
  */
-#include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -405,6 +405,8 @@ static int start(struct dp_till *t)
         MHD_OPTION_END);
     if (t->daemon == NULL)
         return DP_ERR_IO;
+    if (fcntl(t->config.listen_fd, F_SETFL, O_NONBLOCK) != 0)
+        return DP_ERR_IO;
     info = MHD_get_daemon_info(t->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     t->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (info == NULL || t->epoll_fd < 0 || watch(t, t->config.listen_fd) < 0)
@@ -414,6 +416,7 @@ static int start(struct dp_till *t)
 
 int dp_till_new(const struct dp_till_config *config, struct dp_till **out)
 {
+    const struct dp_random *random = dp_random_system();
     struct dp_till *t = calloc(1, sizeof *t);
     int err;
     if (t == NULL)
@@ -421,7 +424,11 @@ int dp_till_new(const struct dp_till_config *config, struct dp_till **out)
     t->config = *config;
     t->epoll_fd = -1;
     t->next_beat_ms = now_ms() + BEAT_MS;
-    err = start(t);
+    /* numbers that no till before this one gave out: an answer meant for it must find nobody */
+    err = random->fill(random->ctx, (uint8_t *)&t->next_request, sizeof t->next_request);
+    t->next_request >>= 1;
+    if (err == DP_OK)
+        err = start(t);
     if (err < 0) {
         dp_till_free(&t);
         return err;

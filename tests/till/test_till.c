@@ -299,7 +299,7 @@ static int set_up(void **state)
                    (int)getpid());
     (void)unlink(self.path);
     (void)snprintf(a.sun_path, sizeof a.sun_path, "%s", self.path);
-    self.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    self.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(self.listen_fd, (struct sockaddr *)&a, sizeof a), 0);
     assert_int_equal(listen(self.listen_fd, 128), 0);
     config.listen_fd = self.listen_fd;
