@@ -226,6 +226,10 @@ static void answer_card(struct sim_payment *p, struct dp_emv_online_answer *answ
     answer->issuer_authentication_n = (uint8_t)n;
     if (p->issuer == ISSUER_FORGED)
         answer->issuer_authentication[0] ^= 1;
+    if (p->tag_91_n > 0) {
+        memcpy(answer->issuer_authentication, p->tag_91, p->tag_91_n);
+        answer->issuer_authentication_n = p->tag_91_n;
+    }
     memcpy(answer->scripts, p->scripts, p->scripts_n);
     answer->scripts_n = (uint16_t)p->scripts_n;
 }

@@ -37,6 +37,8 @@ struct sim_payment {
     struct dp_emv_policy_answer policy;
     int policy_err, online_err;
     enum test_issuer issuer;
+    uint8_t tag_91[16]; /* what the issuer sends instead of its own */
+    uint8_t tag_91_n;
     uint8_t scripts[256];
     size_t scripts_n;
     unsigned cancel_after; /* commands; 0: never */

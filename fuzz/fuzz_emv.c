@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole payment with a card that says whatever it likes. First byte, bits:
+ *   0 T=0   1 a link   2 the issuer answers   3 and approves   4 AIDs match in part
+ *   5 authentication that fails declines   6 no offline approval   7 contactless
+ * Second byte: so many bytes of issuer scripts follow. The rest is what the card answers: two bytes
+ * of length (FFFF: the card is gone, FFFE: the reader reports more than it had room for), bytes.
+ * Seeds are recorded payments of the simulated cards, whose scheme keys stand below.
+ */
+#include <doorpay/emv.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <doorpay/tlv.h>
+#include <psa/crypto.h>
+
+#include "base/hex.h"
+#include "base/limits.h"
+#include "base/reader.h"
+
+enum {
+    ON_T0 = 0x01,
+    LINK = 0x02,
+    ISSUER_ANSWERS = 0x04,
+    ISSUER_APPROVES = 0x08,
+    PARTIAL = 0x10,
+    FAILURE_DECLINES = 0x20,
+    NO_OFFLINE = 0x40,
+    CONTACTLESS = 0x80
+};
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const moduli[] = {
+    "DF328B989248E59B0CE981B6062C807AA43C38E946E2262AEC804668B04EEB909A23B73FD88686CB05F4A2AF"
+    "DB5796E9C17A658F224A9E0D255C2F4077786861E35B1758304BB3CA87282615C4C45968E4EAA31CC155DB92"
+    "CA01125D65268DA2FCFE8BC5A285256E3282E7EC3107944550D246775BCC5934C85A3C719432C6A6C91FD72C"
+    "72A2F0601C0B345C37CA96190C4C908BB0B9B20B539D9F9EEEFDFCD8C2F104F3A07E248EF29C96E04CEA29C3",
+    "DE7B6B6C5EE114493ADC22137FA3552B7A4BB3AACA5FCE0E4E7F2928F318B27A8BF8BCC4A2A34AD9C67740BF"
+    "C8D5B27E4CB4C26697EEC7877AE3C7672BF26B196899A82CBC1DAE3E2317A13784DEBB1B97043A871F4ED366"
+    "7185D3D7E479737B62420C3A966610FCCE45450170AF6579DF1A02DD2A4F666DA20EA8305A786A4B41114373"
+    "C3885D7B911A17EC3AFC37F85310FCB825D47A765FFCC2AA09DA1D116BD2AB4158277297D9A1A675DE16262D",
+};
+static const uint32_t exponents[] = {3, 65537};
+
+static struct dp_emv_ca_key ca_keys[2];
+static struct dp_emv_kernel *kernel;
+
+static const struct dp_emv_aid application = {
+    .aid = {0xA0, 0x00, 0x00, 0x09, 0x99, 0x01, 0x01},
+    .aid_n = 7,
+    .version = {0x00, 0x01},
+    .tac_denial = {0x00, 0x10, 0x00, 0x00, 0x00},
+    .tac_online = {0xFC, 0x50, 0xBC, 0x98, 0x00},
+    .tac_default = {0xFC, 0x50, 0xAC, 0x80, 0x00},
+    .floor_limit = 5000,
+    .random_threshold = 2000,
+    .ddol = {0x9F, 0x37, 0x04},
+    .ddol_n = 3,
+    .tdol = {0x9F, 0x02, 0x06},
+    .tdol_n = 3,
+};
+
+struct world {
+    struct dp_reader card;
+    uint8_t flags;
+    struct dp_bytes scripts;
+    unsigned commands;
+    uint8_t last_ac; /* P1 of the newest GENERATE AC */
+    bool in_script;
+    bool policy_asked;
+};
+
+static void must(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+static void mute(void *ctx, enum dp_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    must(line != NULL);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    dp_log_set(mute, NULL, DP_LOG_DEBUG);
+    must(psa_crypto_init() == PSA_SUCCESS);
+    must(dp_emv_kernel_new(&kernel) == DP_OK);
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = 0;
+        must(dp_hex_decode(moduli[i], strlen(moduli[i]), ca_keys[i].modulus,
+                           sizeof ca_keys[i].modulus, &n) == DP_OK);
+        memcpy(ca_keys[i].rid, application.aid, 5);
+        ca_keys[i].index = (uint8_t)(i + 1);
+        ca_keys[i].modulus_n = (uint16_t)n;
+        ca_keys[i].exponent = exponents[i];
+        ca_keys[i].expiry = 20491231;
+    }
+    return 0;
+}
+
+static int card_speaks(void *user, const uint8_t *command, size_t command_n, uint8_t *answer,
+                       size_t *answer_n, int timeout_ms)
+{
+    struct world *w = user;
+    size_t n = dp_read_u16(&w->card), fits;
+    struct dp_bytes b;
+    must(command_n >= 4 && command_n <= DP_APDU_COMMAND_MAX && timeout_ms > 0);
+    must(++w->commands <= DP_EMV_COMMANDS_MAX);
+    must(command[1] != 0x20); /* VERIFY */
+    if (command[1] == 0xAE)
+        w->last_ac = command[2];
+    if (w->card.err < 0 || n == 0xFFFF)
+        return DP_ERR_GONE;
+    if (n == 0xFFFE) {
+        *answer_n = SIZE_MAX;
+        return DP_OK;
+    }
+    fits = n < *answer_n ? n : *answer_n;
+    b = dp_read_bytes(&w->card, fits < w->card.left ? fits : w->card.left);
+    memset(answer, 0x90, fits);
+    if (b.n > 0)
+        memcpy(answer, b.p, b.n);
+    *answer_n = n;
+    return DP_OK;
+}
+
+static void no_secrets(struct dp_bytes emv)
+{
+    struct dp_tlv t;
+    size_t at = 0;
+    int err;
+    must(emv.n <= DP_EMV_ONLINE_DATA_MAX);
+    while ((err = dp_tlv_next(emv, &at, &t)) == DP_OK) {
+        const struct dp_tlv_tag *known = dp_tlv_tag_find(t.tag);
+        must(known != NULL && !known->secret && t.tag != 0x5F24);
+    }
+    must(err == DP_ERR_NOT_FOUND);
+}
+
+static int policy(void *ctx, const struct dp_emv_summary *s, const struct dp_emv_card_data *card,
+                  struct dp_emv_policy_answer *answer)
+{
+    struct world *w = ctx;
+    must(!w->policy_asked && memchr(card->pan, '\0', sizeof card->pan) != NULL);
+    must(memchr(s->label, '\0', sizeof s->label) != NULL && strlen(card->pan) >= 8);
+    must(card->track2_n <= sizeof card->track2);
+    w->policy_asked = true;
+    answer->verdict = DP_EMV_POLICY_GO_ON;
+    answer->offline_allowed = answer->deferred_allowed = true;
+    return DP_OK;
+}
+
+static int online(void *ctx, const struct dp_emv_online_request *request,
+                  struct dp_emv_online_answer *answer)
+{
+    struct world *w = ctx;
+    must((w->flags & LINK) != 0 && w->policy_asked);
+    no_secrets(request->emv);
+    answer->online = (w->flags & ISSUER_ANSWERS) != 0;
+    answer->approved = (w->flags & ISSUER_APPROVES) != 0;
+    memcpy(answer->arc, "00", 3);
+    memset(answer->issuer_authentication, 0x55, 10);
+    answer->issuer_authentication_n = 10;
+    if (w->scripts.n > 0)
+        memcpy(answer->scripts, w->scripts.p, w->scripts.n);
+    answer->scripts_n = (uint16_t)w->scripts.n;
+    return DP_OK;
+}
+
+static void check(const struct world *w, int err, const struct dp_emv_result *r)
+{
+    const struct dp_emv_summary *s = &r->summary;
+    must(r->outcome >= DP_EMV_APPROVED_OFFLINE && r->outcome <= DP_EMV_ENDED);
+    must(memchr(r->words, '\0', sizeof r->words) != NULL);
+    must(err == DP_OK || r->outcome == DP_EMV_ENDED);
+    no_secrets((struct dp_bytes){r->emv, r->emv_n});
+    must(r->script_results_n <= sizeof r->script_results && r->script_results_n % 5 == 0);
+    if (r->outcome == DP_EMV_APPROVED_OFFLINE && s->interface == DP_INTERFACE_CONTACT) {
+        /* asked for a signed TC, got one, and nothing failed */
+        must(w->policy_asked && w->last_ac == 0x50 && (w->flags & NO_OFFLINE) == 0);
+        must(s->authentication == DP_EMV_AUTH_CDA &&
+             s->authentication_result == DP_EMV_AUTH_PASSED);
+        must((s->cid & 0xC0) == 0x40 && (s->tvr[0] & 0xCC) == 0 && r->emv_n > 0);
+    }
+    if (r->outcome == DP_EMV_APPROVED_ONLINE || r->outcome == DP_EMV_REVERSE)
+        must(r->went_online && (w->flags & ISSUER_APPROVES) != 0);
+    if (r->outcome == DP_EMV_DEFERRED)
+        must(s->authentication_result != DP_EMV_AUTH_FAILED && r->emv_n > 0 &&
+             ((w->flags & LINK) == 0 || (w->flags & ISSUER_ANSWERS) == 0));
+    if ((w->flags & FAILURE_DECLINES) != 0 && s->authentication_result == DP_EMV_AUTH_FAILED)
+        must(r->outcome != DP_EMV_APPROVED_ONLINE && r->outcome != DP_EMV_DEFERRED);
+}
+
+static void payment(struct world *w)
+{
+    struct dp_emv_aid aid = application, taps = application;
+    struct dp_emv_aid aids[2];
+    struct dp_emv_terminal terminal = {.tid = "DP000001",
+                                       .mid = "DOORPAYTEST0001",
+                                       .mcc = "4215",
+                                       .merchant_name = "Doorpay test post",
+                                       .acquirer_id = "999999",
+                                       .country = 56,
+                                       .type = 0x22,
+                                       .capabilities = {0x20, 0x28, 0xC8},
+                                       .additional_capabilities = {0x60, 0x00, 0xF0, 0xF0, 0x01},
+                                       .ifd_serial = "00000001",
+                                       .aids_n = 2,
+                                       .ca_keys = ca_keys,
+                                       .ca_keys_n = 2};
+    struct dp_emv_transaction transaction = {.amount = {2350, 978, 2},
+                                             .local = {2026, 11, 24, 10, 30, 0},
+                                             .unpredictable_number = {0xA1, 0xB2, 0xC3, 0xD4},
+                                             .random = {0, 0, 0, 49},
+                                             .sequence = 17,
+                                             .deferred_allowed = true};
+    struct dp_emv_ops ops = {w, policy, online, NULL, NULL, NULL};
+    struct dp_card_info info = {.interface = DP_INTERFACE_CONTACT, .protocol = DP_PROTOCOL_T1};
+    static struct dp_emv_result result;
+    struct dp_card_reader reader;
+    struct dp_card card;
+    aid.partial = (w->flags & PARTIAL) != 0;
+    taps.kernel = 3;
+    taps.cl_transaction_limit = 50000;
+    taps.cl_cvm_limit = 5000;
+    memcpy(taps.ttq, "\x33\x00\x40\x00", 4);
+    aids[0] = aid;
+    aids[1] = taps;
+    terminal.aids = aids;
+    transaction.online_possible = (w->flags & LINK) != 0;
+    transaction.offline_allowed = (w->flags & NO_OFFLINE) == 0;
+    transaction.oda_failure_declines = (w->flags & FAILURE_DECLINES) != 0;
+    if ((w->flags & ON_T0) != 0)
+        info.protocol = DP_PROTOCOL_T0;
+    if ((w->flags & CONTACTLESS) != 0)
+        info.interface = DP_INTERFACE_CONTACTLESS;
+    must(dp_reader_callback_open(card_speaks, w, &info, &reader) == DP_OK);
+    must(dp_card_connect(&card, &reader, 1000) == DP_OK);
+    check(w, dp_emv_perform(kernel, &card, &terminal, &transaction, &ops, &result), &result);
+    reader.ops->close(reader.ctx);
+    dp_emv_result_wipe(&result);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct world w;
+    memset(&w, 0, sizeof w);
+    dp_reader_init(&w.card, data, size);
+    w.flags = dp_read_u8(&w.card);
+    w.scripts = dp_read_bytes(&w.card, dp_read_u8(&w.card));
+    if (w.card.err < 0)
+        return 0;
+    payment(&w);
+    return 0;
+}
