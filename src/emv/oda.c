@@ -289,12 +289,19 @@ int oda_icc_block(const struct oda_input *in, struct dp_bytes block, struct oda_
     return check_certificate(&c, in, block, icc, why);
 }
 
+/* RID and index are not unique where the keys of several test laboratories stand side by side: the
+ * certificate's length then tells. */
 static const struct dp_emv_ca_key *ca_key(const struct oda_input *in)
 {
-    for (size_t i = 0; i < in->ca_keys_n; i++)
-        if (in->ca_keys[i].index == in->index && memcmp(in->ca_keys[i].rid, in->rid, 5) == 0)
-            return &in->ca_keys[i];
-    return NULL;
+    const struct dp_emv_ca_key *found = NULL;
+    for (size_t i = 0; i < in->ca_keys_n; i++) {
+        const struct dp_emv_ca_key *key = &in->ca_keys[i];
+        if (key->index != in->index || memcmp(key->rid, in->rid, 5) != 0)
+            continue;
+        if (found == NULL || key->modulus_n == in->issuer_certificate.n)
+            found = key;
+    }
+    return found;
 }
 
 int oda_issuer_key(const struct oda_input *in, struct oda_key *issuer, const char **why)

@@ -17,7 +17,9 @@ static const uint32_t white_list[] = {
 static struct dp_bytes value(const struct dp_emv_kernel *k, uint32_t tag)
 {
     switch (tag) {
-    case 0x95:
+    case 0x95: /* in the store: kernel 3, as the card was told it */
+        if (emv_data_has(&k->data, 0x95))
+            return emv_data_get(&k->data, 0x95);
         return (struct dp_bytes){k->tvr, sizeof k->tvr};
     case 0x9B:
         return (struct dp_bytes){k->tsi, sizeof k->tsi};

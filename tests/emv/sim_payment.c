@@ -248,6 +248,12 @@ static int online(void *ctx, const struct dp_emv_online_request *request,
     return p->online_err;
 }
 
+static void ui(void *ctx, enum dp_emv_ui what)
+{
+    struct sim_payment *p = ctx;
+    p->ui_seen |= 1U << what;
+}
+
 static bool cancelled(void *ctx)
 {
     const struct sim_payment *p = ctx;
@@ -268,7 +274,8 @@ static void invariants(const struct sim_payment *p, int err)
         assert_true(p->log[i].p[1] != 0x20); /* VERIFY */
     assert_true(err == DP_OK || r->outcome == DP_EMV_ENDED);
     if (r->outcome == DP_EMV_APPROVED_OFFLINE) {
-        assert_int_equal(r->summary.authentication, DP_EMV_AUTH_CDA);
+        assert_int_equal(r->summary.authentication,
+                         r->summary.kernel == 3 ? DP_EMV_AUTH_FDDA : DP_EMV_AUTH_CDA);
         assert_int_equal(r->summary.authentication_result, DP_EMV_AUTH_PASSED);
     }
     while (dp_tlv_next((struct dp_bytes){r->emv, r->emv_n}, &at, &t) == DP_OK) {
@@ -280,7 +287,7 @@ static void invariants(const struct sim_payment *p, int err)
 
 int sim_payment_run(struct sim_payment *p)
 {
-    struct dp_emv_ops ops = {p, policy, online, NULL, NULL, cancelled};
+    struct dp_emv_ops ops = {p, policy, online, ui, NULL, cancelled};
     struct dp_card_info info = {.interface = DP_INTERFACE_CONTACT};
     struct dp_card_reader reader;
     struct dp_card card;
@@ -293,6 +300,7 @@ int sim_payment_run(struct sim_payment *p)
     assert_int_equal(dp_card_connect(&card, &reader, 1000), DP_OK);
     assert_int_equal(dp_emv_kernel_new(&kernel), DP_OK);
     p->commands = 0;
+    p->ui_seen = 0;
     err = dp_emv_perform(kernel, &card, &p->terminal, &p->transaction, &ops, &p->result);
     dp_emv_kernel_free(&kernel);
     assert_null(kernel);

@@ -50,6 +50,7 @@ struct sim_payment {
         uint16_t sw;
     } log[SIM_PAYMENT_LOG_MAX];
     unsigned commands;
+    unsigned ui_seen; /* 1 << enum dp_emv_ui */
     bool asked_policy, cryptogram_good;
     struct dp_emv_summary policy_summary;
     uint8_t online_emv[512];

@@ -298,6 +298,25 @@ static void the_scheme_key_must_be_there_valid_and_usable(void **state)
     refused(oda_issuer_key(&c.in, &out, &why), &why, "unusable CA key", &out, sizeof out);
 }
 
+static void of_two_keys_with_one_index_the_certificate_s_length_chooses(void **state)
+{
+    struct dp_emv_ca_key keys[3];
+    struct chain *c = &chains[0];
+    const char *why = NULL;
+    struct oda_key out;
+    keys[0] = chains[2].ca_key;
+    keys[1] = c->ca_key;
+    keys[2] = chains[3].ca_key;
+    keys[0].index = keys[1].index = keys[2].index = c->in.index;
+    c->in.ca_keys = keys;
+    c->in.ca_keys_n = 3;
+    assert_int_equal(oda_issuer_key(&c->in, &out, &why), DP_OK);
+    keys[1].index ^= 1;
+    refused(oda_issuer_key(&c->in, &out, &why), &why, "issuer certificate: length", &out,
+            sizeof out);
+    point(c);
+}
+
 static void a_certificate_is_valid_to_the_end_of_its_month(void **state)
 {
     struct chain c = chains[0];
@@ -600,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_changed_byte_of_the_scheme_key_fails),
         cmocka_unit_test(lengths_must_agree),
         cmocka_unit_test(the_scheme_key_must_be_there_valid_and_usable),
+        cmocka_unit_test(of_two_keys_with_one_index_the_certificate_s_length_chooses),
         cmocka_unit_test(a_certificate_is_valid_to_the_end_of_its_month),
         cmocka_unit_test(recovers_only_values_of_the_length_of_the_modulus),
         cmocka_unit_test(certificates_are_for_one_card),
