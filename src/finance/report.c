@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -51,7 +52,7 @@ const char *report_money(int64_t minor, const char *currency, char out[48])
 
 const struct report_table report_payments = {
     "payments.csv",
-    "business_date,tid,parcel,mode,undone,reason,card,auth_code,forwarded,asked_amount,journal_"
+    "business_date,tid,parcel,mode,undone,reason,card,auth_code,forwarded,asked_amount,final_"
     "amount,acquirer_amount,currency,transaction_id,journal\n",
     "SELECT p.business_date AS d, p.tid, p.parcel, p.mode, p.undone, p.reason, p.bin || CASE WHEN "
     "p.last4 <> '' THEN '******' ELSE '' END || p.last4 AS card, p.auth_code AS code, p.forward, "
@@ -119,14 +120,17 @@ static json_t *total_json(const struct finance_total *t)
 static json_t *summary_json(const struct finance_summary *s)
 {
     json_t *totals = json_array();
-    for (size_t i = 0; i < s->totals_n; i++)
+    int64_t residual = 0; /* of all currencies, one not hiding another: 0 or wrong */
+    for (size_t i = 0; i < s->totals_n; i++) {
+        residual += llabs(s->total[i].residual_minor);
         (void)json_array_append_new(totals, total_json(&s->total[i]));
-    return json_pack("{s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "verdict", s->verdict, "totals",
-                     totals, "journals", (json_int_t)s->journals, "journals_bad",
-                     (json_int_t)s->journals_bad, "payments", (json_int_t)s->payments, "lines",
-                     (json_int_t)s->lines, "matched", (json_int_t)s->matched, "breaks",
-                     (json_int_t)s->breaks, "pending", (json_int_t)s->pending, "declined_later",
-                     (json_int_t)s->lost);
+    }
+    return json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "verdict", s->verdict,
+                     "residual", (json_int_t)residual, "totals", totals, "journals",
+                     (json_int_t)s->journals, "journals_bad", (json_int_t)s->journals_bad,
+                     "payments", (json_int_t)s->payments, "lines", (json_int_t)s->lines, "matched",
+                     (json_int_t)s->matched, "breaks", (json_int_t)s->breaks, "pending",
+                     (json_int_t)s->pending, "declined_later", (json_int_t)s->lost);
 }
 
 static int write_summary(struct ledger *l, const char *dir, const struct finance_summary *s)

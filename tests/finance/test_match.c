@@ -494,6 +494,7 @@ static void the_page_loads_nothing_and_tells_the_verdict(void **state)
     assert_non_null(strstr(text, "<td class=\"n\">0.10 EUR</td>"));
     assert_non_null(strstr(text, "999901******1234"));
     (void)slurp(dir, "summary.json", text, sizeof text);
+    assert_non_null(strstr(text, "\"residual\": 0"));
     assert_non_null(strstr(text, "\"residual_amount\": 0"));
     (void)slurp(dir, "days.csv", text, sizeof text);
     assert_non_null(strstr(text, "\n20261124,T1,1,1000,1010,EUR,1,0,BREAKS\n"));
