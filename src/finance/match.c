@@ -103,10 +103,11 @@ static const char *const classes[] = {
     /* lines */
     "UPDATE line SET class = (SELECT class FROM movement WHERE id = line.movement) WHERE movement "
     "IS NOT NULL",
-    LINE("duplicate_at_acquirer",
-         "EXISTS (SELECT 1 FROM line o WHERE o.id <> line.id AND o.movement IS NOT NULL AND o.type "
-         "= line.type AND o.tid = line.tid AND o.stan = line.stan AND ((o.tx <> '' AND o.tx = "
-         "line.tx) OR (o.rrn <> '' AND o.rrn = line.rrn)))"),
+    LINE(
+        "duplicate_at_acquirer",
+        "EXISTS (SELECT 1 FROM line o WHERE o.id <> line.id AND o.movement IS NOT NULL AND o.type "
+        "= line.type AND o.tid = line.tid AND ((o.tx <> '' AND o.tx = line.tx) OR (o.rrn <> '' AND "
+        "o.rrn = line.rrn)))"),
     LINE("captured_though_not_paid",
          "type = 'SALE' AND EXISTS (SELECT 1 FROM payment p WHERE p.tx = line.tx)"),
     LINE("missing_in_journal", "1"),

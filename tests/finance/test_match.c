@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <sys/stat.h>
+
 #include "support.h"
 
 static struct ledger l;
@@ -182,6 +184,41 @@ static void a_second_booking_is_a_duplicate(void **state)
     assert_int_equal(s.total[0].explained_minor, 1000);
 }
 
+static void a_second_booking_under_another_stan_is_a_duplicate_too(void **state)
+{
+    (void)state;
+    payment("A", "online", "none", 1000);
+    sale("A", 1, "captured", 1000);
+    line("SALE", "A", 1, 1000);
+    line("SALE", "A", 7, 1000);
+    assert_string_equal(verdict(&s), "BREAKS");
+    assert_int_equal(of_class("duplicate_at_acquirer"), 1);
+    assert_int_equal(s.breaks, 1);
+}
+
+static void two_bookings_of_an_unknown_payment_are_both_missing_in_the_journal(void **state)
+{
+    (void)state;
+    line("SALE", "Z", 9, 300);
+    line("SALE", "Z", 9, 300);
+    assert_string_equal(verdict(&s), "BREAKS");
+    assert_int_equal(of_class("missing_in_journal"), 2);
+}
+
+static void one_line_goes_to_one_payment_alone(void **state)
+{
+    (void)state;
+    payment("A", "online", "none", 1000);
+    sale("A", 1, "captured", 1000);
+    payment("B", "online", "none", 1000);
+    sale("B", 2, "captured", 1000);
+    line("SALE", "", 1, 1000);
+    assert_int_equal(ledger_run(&l, "UPDATE movement SET rrn = 'R1'"), DP_OK);
+    assert_string_equal(verdict(&s), "BREAKS");
+    assert_int_equal(value_of(&l, "SELECT count(*) FROM movement WHERE line IS NOT NULL"), 1);
+    assert_int_equal(of_class("missing_at_acquirer"), 1);
+}
+
 static void a_cancelled_payment_is_two_lines_that_cancel_out(void **state)
 {
     (void)state;
@@ -218,6 +255,34 @@ static void a_cancelled_payment_of_which_neither_line_stands_owes_nothing(void *
     line("SALE", "B", 3, 1);
     assert_string_equal(verdict(&s), "RECONCILED");
     assert_int_equal(s.total[0].journal_minor, 1);
+}
+
+static void a_cancelled_payment_whose_reversal_alone_stands_is_a_break(void **state)
+{
+    (void)state;
+    payment("A", "online", "none", 1000);
+    sale("A", 1, "captured", 1000);
+    reversal("A", 2, 1, "captured", -1000);
+    line("REVERSAL", "A", 2, -1000);
+    assert_string_equal(verdict(&s), "BREAKS");
+    assert_int_equal(of_class("missing_at_acquirer"), 1);
+    assert_int_equal(s.total[0].explained_minor, -1000);
+}
+
+static void an_unanswered_message_being_taken_back_waits(void **state)
+{
+    (void)state;
+    payment("A", "declined", "none", 1000);
+    sale("A", 1, "maybe", 1000);
+    reversal("A", 2, 1, "pending", -1000);
+    line("SALE", "A", 1, 1000);
+    assert_string_equal(verdict(&s), "PENDING");
+    assert_int_equal(of_class("ahead_of_journal"), 1);
+    assert_int_equal(of_class("pending"), 1);
+    payment("B", "deferred", "pending", 500); /* asked, not answered yet */
+    sale("B", 3, "maybe", 500);
+    assert_string_equal(verdict(&s), "PENDING");
+    assert_int_equal(value_of(&l, "SELECT count(*) FROM movement WHERE class = 'pending'"), 2);
 }
 
 static void an_unanswered_message_taken_back_is_agreed_heard_or_not(void **state)
@@ -459,13 +524,15 @@ static void the_report_escapes_what_others_wrote(void **state)
     payment("A", "online", "none", 1000);
     sale("A", 1, "captured", 1000);
     line("SALE", "=HYPERLINK(1)", 9, 300);
-    assert_int_equal(ledger_run(&l, "UPDATE payment SET parcel = '<script>alert(\"1\")</script>'; "
+    assert_int_equal(ledger_run(&l, "UPDATE payment SET parcel = '<script>alert(\"1\")</script>', "
+                                    "reason = '<b>'; "
                                     "UPDATE line SET file = 'a\"b&c'"),
                      DP_OK);
     assert_int_equal(ledger_match(&l), DP_OK);
     assert_int_equal(ledger_report(&l, in_tmp("report", dir)), DP_OK);
     (void)slurp(dir, "index.html", text, sizeof text);
     assert_null(strstr(text, "<script"));
+    assert_null(strstr(text, "<b>"));
     assert_non_null(strstr(text, "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;"));
     assert_non_null(strstr(text, "a&quot;b&amp;c:2"));
     (void)slurp(dir, "exceptions.csv", text, sizeof text);
@@ -512,6 +579,10 @@ static void a_report_that_cannot_be_written_fails(void **state)
     make_file("taken", "x", dir);
     assert_int_equal(ledger_report(&l, dir), DP_ERR_IO);
     assert_non_null(strstr(l.error, "taken"));
+    assert_int_equal(mkdir(in_tmp("full", dir), 0700), 0);
+    assert_int_equal(symlink("/dev/full", in_tmp("full/index.html", dir)), 0);
+    assert_int_equal(ledger_report(&l, in_tmp("full", dir)), DP_ERR_IO);
+    assert_string_equal(l.error, "index.html: cannot be written");
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -525,6 +596,11 @@ int main(void)
         TEST(a_captured_payment_without_a_line_is_missing_at_the_acquirer),
         TEST(a_line_without_a_payment_is_missing_in_the_journal),
         TEST(a_second_booking_is_a_duplicate),
+        TEST(a_second_booking_under_another_stan_is_a_duplicate_too),
+        TEST(two_bookings_of_an_unknown_payment_are_both_missing_in_the_journal),
+        TEST(one_line_goes_to_one_payment_alone),
+        TEST(a_cancelled_payment_whose_reversal_alone_stands_is_a_break),
+        TEST(an_unanswered_message_being_taken_back_waits),
         TEST(a_cancelled_payment_is_two_lines_that_cancel_out),
         TEST(a_reversal_the_acquirer_does_not_show_is_a_break),
         TEST(a_cancelled_payment_of_which_neither_line_stands_owes_nothing),
