@@ -108,6 +108,29 @@ def the_network_is_a_namespace_of_its_own():
         assert [line.split(":")[0].strip() for line in f if ":" in line] == ["lo"]
 
 
+def the_acquirer_listens_is_cut_off_and_settles():
+    with tempfile.TemporaryDirectory() as d, World(stage(d)) as w:
+        w.sim("keys", "--out", w.keys)
+        w.start_acquirer()
+        assert World._listens(w.port)
+        w.tell_acquirer("stop-listening")
+        wait_for("no listener", lambda: not World._listens(w.port), 5)
+        w.tell_acquirer("listen")
+        wait_for("a listener", lambda: World._listens(w.port), 5)
+        try:
+            w.tell_acquirer("nonsense")
+        except WorldError as e:
+            assert "nonsense" in str(e), e
+        else:
+            raise AssertionError("it took nonsense")
+        with open(w.settle_acquirer(), encoding="utf-8") as f:
+            assert f.readline().startswith("acquirer_reference,type,"), "no header"
+        port = w.port
+        w.stop_acquirer()
+        w.start_acquirer()
+        assert w.port == port and World._listens(port)
+
+
 def a_card_that_cannot_start_says_why():
     with tempfile.TemporaryDirectory() as d, World(stage(d)) as w:
         w.sim("keys", "--out", w.keys)
@@ -144,14 +167,14 @@ def run_child(then, sent):
         script = os.path.join(d, "child.py")
         with open(script, "w", encoding="utf-8") as f:
             f.write(code)
-        child = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True,
-                                 stderr=subprocess.PIPE, env=env)
+        child = subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         pids = [int(p) for p in child.stdout.readline().split()]
         assert len(pids) >= 3, child.communicate()[1]
         assert all(alive(p) for p in pids[:2] + pids[-1:]), "not started"
         if sent is not None:
             child.send_signal(sent)
-        err = child.communicate(timeout=30)[1]
+        err = child.communicate(timeout=30)[1]  # closes its standard input too
         return child.returncode, pids, err
 
 
@@ -163,7 +186,7 @@ def ends_all(then, sent, wanted):
 
 
 def nothing_is_left_after_an_exception():
-    ends_all("raise KeyError('x')", None, 1)
+    ends_all("sys.stdin.readline(); raise KeyError('x')", None, 1)
 
 
 def nothing_is_left_after_sigterm():
@@ -188,6 +211,7 @@ def what_it_started_dies_with_it_even_when_it_is_killed():
 
 TESTS = [a_pcsc_client_meets_the_card_and_sees_it_leave,
          two_worlds_one_after_the_other_share_nothing, the_network_is_a_namespace_of_its_own,
+         the_acquirer_listens_is_cut_off_and_settles,
          a_card_that_cannot_start_says_why, nothing_is_left_after_an_exception,
          nothing_is_left_after_sigterm, nothing_is_left_after_sigint,
          what_it_started_dies_with_it_even_when_it_is_killed]
