@@ -45,6 +45,10 @@
 #define DP_ISO8583_FIELD_MAX   999
 #define DP_EMV_ONLINE_DATA_MAX 512 /* DE55 of one message */
 
+/* ---- link ---- */
+#define DP_LINK_QUEUE_MAX 4 /* messages that wait to be written; one request is out at a time */
+#define DP_LINK_SENT_MAX  4 /* ids remembered, to be named when the connection breaks */
+
 /* ---- acquirer ---- */
 #define DP_ACQUIRER_QUEUE_MAX    1024 /* unanswered messages; beyond it nothing new is taken */
 #define DP_ACQUIRER_MESSAGES_MAX 8192 /* messages known, unanswered or not: 30 days and more */
