@@ -37,7 +37,6 @@ struct tls {
     mbedtls_ssl_context ssl;
     mbedtls_x509_crt authority, own;
     mbedtls_pk_context key;
-    psa_key_id_t key_id;
     char server_name[129];
     bool has_pin, pin_differs, sign_failed, begun;
     uint8_t pin[32], client_public[POINT];
@@ -47,8 +46,21 @@ struct tls {
 
 /* ---- the key that is elsewhere ---- */
 
-static struct tls *signers[SIGNERS_MAX]; /* by slot number - 1 */
-static struct tls *being_made;
+/*
+ * By slot number - 1. A key once made serves the next session that takes its place: PSA writes a
+ * file when such a key is destroyed, and this process may have no place to write to.
+ */
+static struct signer {
+    psa_key_id_t key; /* 0: not made yet */
+    struct tls *user; /* NULL: free */
+} signers[SIGNERS_MAX];
+static size_t being_made;
+
+static struct tls *user_of(psa_key_slot_number_t slot)
+{
+    DP_ASSERT(slot >= 1 && slot <= SIGNERS_MAX && signers[slot - 1].user != NULL);
+    return signers[slot - 1].user;
+}
 
 static psa_status_t signer_allocate(psa_drv_se_context_t *ctx, void *data,
                                     const psa_key_attributes_t *attributes,
@@ -58,13 +70,8 @@ static psa_status_t signer_allocate(psa_drv_se_context_t *ctx, void *data,
     (void)data;
     (void)attributes;
     (void)method;
-    for (size_t i = 0; i < SIGNERS_MAX; i++)
-        if (signers[i] == NULL) {
-            signers[i] = being_made;
-            *slot = i + 1;
-            return PSA_SUCCESS;
-        }
-    return PSA_ERROR_INSUFFICIENT_STORAGE;
+    *slot = being_made + 1;
+    return PSA_SUCCESS;
 }
 
 static psa_status_t signer_import(psa_drv_se_context_t *ctx, psa_key_slot_number_t slot,
@@ -80,24 +87,13 @@ static psa_status_t signer_import(psa_drv_se_context_t *ctx, psa_key_slot_number
     return PSA_SUCCESS;
 }
 
-static psa_status_t signer_destroy(psa_drv_se_context_t *ctx, void *data,
-                                   psa_key_slot_number_t slot)
-{
-    (void)ctx;
-    (void)data;
-    DP_ASSERT(slot >= 1 && slot <= SIGNERS_MAX);
-    signers[slot - 1] = NULL;
-    return PSA_SUCCESS;
-}
-
 static psa_status_t signer_public(psa_drv_se_context_t *ctx, psa_key_slot_number_t slot,
                                   uint8_t *out, size_t max, size_t *n)
 {
     (void)ctx;
-    DP_ASSERT(slot >= 1 && slot <= SIGNERS_MAX && signers[slot - 1] != NULL);
     if (max < POINT)
         return PSA_ERROR_BUFFER_TOO_SMALL;
-    memcpy(out, signers[slot - 1]->client_public, POINT);
+    memcpy(out, user_of(slot)->client_public, POINT);
     *n = POINT;
     return PSA_SUCCESS;
 }
@@ -106,11 +102,9 @@ static psa_status_t signer_sign(psa_drv_se_context_t *ctx, psa_key_slot_number_t
                                 psa_algorithm_t algorithm, const uint8_t *digest, size_t digest_n,
                                 uint8_t *signature, size_t max, size_t *n)
 {
-    struct tls *t;
+    struct tls *t = user_of(slot);
     (void)ctx;
     (void)algorithm;
-    DP_ASSERT(slot >= 1 && slot <= SIGNERS_MAX && signers[slot - 1] != NULL);
-    t = signers[slot - 1];
     if (digest_n != DIGEST || max < SIGNATURE)
         return PSA_ERROR_NOT_SUPPORTED;
     if (t->ops.sign(t->ops.ctx, digest, signature) != DP_OK) {
@@ -126,7 +120,6 @@ static int register_driver(void)
     static psa_drv_se_key_management_t keys = {
         .p_allocate = signer_allocate,
         .p_import = signer_import,
-        .p_destroy = signer_destroy,
         .p_export_public = signer_public,
     };
     static psa_drv_se_asymmetric_t asymmetric = {.p_sign = signer_sign};
@@ -136,28 +129,43 @@ static int register_driver(void)
     return status == PSA_SUCCESS || status == PSA_ERROR_ALREADY_EXISTS ? DP_OK : DP_ERR_CRYPTO;
 }
 
-static int make_key(struct tls *t)
+static int make_key(size_t place)
 {
     static const uint8_t nothing[1] = {0}; /* the key is not ours to import */
     psa_key_attributes_t a = PSA_KEY_ATTRIBUTES_INIT;
-    psa_status_t status;
-    int err = register_driver();
-    if (err < 0)
-        return err;
     psa_set_key_type(&a, PSA_KEY_TYPE_ECC_KEY_PAIR(PSA_ECC_FAMILY_SECP_R1));
     psa_set_key_bits(&a, 256);
     psa_set_key_usage_flags(&a, PSA_KEY_USAGE_SIGN_HASH);
     psa_set_key_algorithm(&a, PSA_ALG_ECDSA(PSA_ALG_ANY_HASH));
     psa_set_key_lifetime(&a, PSA_KEY_LIFETIME_FROM_PERSISTENCE_AND_LOCATION(
                                  PSA_KEY_PERSISTENCE_VOLATILE, SIGNER_LOCATION));
-    being_made = t;
-    status = psa_import_key(&a, nothing, sizeof nothing, &t->key_id);
-    being_made = NULL;
-    if (status == PSA_ERROR_INSUFFICIENT_STORAGE)
-        return DP_ERR_LIMIT;
-    if (status != PSA_SUCCESS || mbedtls_pk_setup_opaque(&t->key, t->key_id) != 0)
+    being_made = place;
+    if (psa_import_key(&a, nothing, sizeof nothing, &signers[place].key) != PSA_SUCCESS)
         return DP_ERR_CRYPTO;
     return DP_OK;
+}
+
+static int take_key(struct tls *t)
+{
+    int err = register_driver();
+    size_t place = 0;
+    while (place < SIGNERS_MAX && signers[place].user != NULL)
+        place++;
+    if (place == SIGNERS_MAX)
+        return DP_ERR_LIMIT;
+    signers[place].user = t;
+    if (err == DP_OK && signers[place].key == 0)
+        err = make_key(place);
+    if (err == DP_OK && mbedtls_pk_setup_opaque(&t->key, signers[place].key) != 0)
+        err = DP_ERR_CRYPTO;
+    return err;
+}
+
+static void give_key_back(const struct tls *t)
+{
+    for (size_t i = 0; i < SIGNERS_MAX; i++)
+        if (signers[i].user == t)
+            signers[i].user = NULL;
 }
 
 /* ---- the server's certificate ---- */
@@ -278,7 +286,7 @@ static int set_up(struct tls *t, const struct dp_link_config *c)
         dp_log(DP_LOG_ERROR, "the client's certificate is for another key than the key store's");
         return DP_ERR_MISMATCH;
     }
-    err = make_key(t);
+    err = take_key(t);
     if (err < 0)
         return err;
     if (mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
@@ -319,8 +327,7 @@ void tls_free(struct tls **t)
     mbedtls_ssl_free(&(*t)->ssl);
     mbedtls_ssl_config_free(&(*t)->config);
     mbedtls_pk_free(&(*t)->key);
-    if ((*t)->key_id != 0)
-        (void)psa_destroy_key((*t)->key_id);
+    give_key_back(*t);
     mbedtls_x509_crt_free(&(*t)->own);
     mbedtls_x509_crt_free(&(*t)->authority);
     free(*t);

@@ -2,6 +2,7 @@
 /* The link against a real TLS server of another library. */
 #include <doorpay/link.h>
 
+#include <glob.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -289,6 +290,7 @@ static void a_certificate_for_another_key_is_seen_at_once(void **state)
 static void several_links_sign_each_for_itself(void **state)
 {
     struct dp_link *more[4] = {NULL};
+    glob_t found;
     usual(ECHO_FRAMES, true);
     for (int i = 0; i < 3; i++)
         assert_int_equal(dp_link_new(&config, &more[i]), DP_OK);
@@ -298,6 +300,7 @@ static void several_links_sign_each_for_itself(void **state)
     for (int i = 0; i < 3; i++)
         dp_link_free(&more[i]);
     run_until(&said.up, 1);
+    assert_int_equal(glob("*.psa_its", 0, NULL, &found), GLOB_NOMATCH); /* nothing is written */
 }
 
 /* ---- the connection ---- */
