@@ -322,15 +322,14 @@ class World:
         self.sim("keys", "--out", self.keys)
         self.write_params()
         key = [self.program("doorpay"), "key"]
-        uri = f"soft:{self.token}"
-        csr, self.cert = os.path.join(self.dir, "terminal.csr"), os.path.join(self.dir, "terminal.pem")
-        self.call(*key, "init", uri)
-        with open(csr, "w", encoding="ascii") as f:
-            f.write(self.call(*key, "csr", uri, "--tid", self.tid))
+        hsm = ["--hsm", f"soft:{self.token}"]
+        csr = os.path.join(self.dir, "terminal.csr")
+        self.call(*key, "init", *hsm)
+        self.call(*key, "csr", *hsm, "--tid", self.tid, "--out", csr)
         self.sim("keys", "--out", self.keys, "--sign-csr", csr, "--tid", self.tid,
-                 "--cert", self.cert)
-        initial = self.sim("keys", "--out", self.keys, "--dukpt-id", self.dukpt_id).split()[0]
-        self.call(*key, "dukpt", uri, "--id", self.dukpt_id, text=initial + "\n")
+                 "--cert", os.path.join(self.dir, "terminal.pem"))
+        initial = self.sim("keys", "--out", self.keys, "--dukpt-id", self.dukpt_id)
+        self.call(*key, "dukpt-load", *hsm, text=initial)
 
     def write_params(self, text=None, *options):
         """Signs a parameter set and puts it where doorpayd will read it at its next start."""
