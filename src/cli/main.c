@@ -13,6 +13,7 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *what;
 } verbs[] = {
+#ifdef CLI_SALE
     {"pay", dp_cmd_pay, "AMOUNT CUR --parcel REF   take a payment"},
     {"status", dp_cmd_status, "REF                       what became of a payment"},
     {"reverse", dp_cmd_reverse, "TRANSACTION               undo a payment"},
@@ -22,6 +23,13 @@ static const struct {
     {"settle", dp_cmd_settle, "                          agree totals with the acquirer"},
     {"forward", dp_cmd_forward, "now|hold|release|list     what waits for the network"},
     {"events", dp_cmd_events, "                          what the customer's screen should say"},
+#endif
+#ifdef CLI_JOURNAL
+    {"journal", dp_cmd_journal, "verify|check|show|...     what a journal says, and if it is true"},
+#endif
+#ifdef CLI_TLV
+    {"tlv", dp_cmd_tlv, "HEX                       EMV data in words"},
+#endif
 };
 
 static int help(FILE *to, int status)

@@ -22,7 +22,10 @@ static void remove_left(void *user, const char *name)
 {
     const struct dp_store *store = user;
     char path[DP_JOURNAL_NAME_MAX];
-    (void)store->ops->remove(store->ctx, journal_path(BEGIN, name, path)); /* side/ stays */
+    if (strcmp(name, "side") == 0)
+        return; /* a directory, and still empty */
+    if (store->ops->remove(store->ctx, journal_path(BEGIN, name, path)) != DP_OK)
+        dp_log(DP_LOG_WARNING, "journal: %s/%s is in the way of a new one", BEGIN, name);
 }
 
 static int begin_dir(struct dp_journal *j)

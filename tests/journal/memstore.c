@@ -413,6 +413,16 @@ static void settle_data(struct memstore *m, struct node *n)
         n->n = shown;
 }
 
+/* A name that was given anew names one file, the old one or the new one. */
+static void settle_names(struct memstore *m)
+{
+    for (int i = 1; i < m->nodes_n; i++)
+        for (int k = i + 1; k < m->nodes_n; k++)
+            if (m->nodes[i].here && m->nodes[k].here && m->nodes[i].parent == m->nodes[k].parent &&
+                strcmp(m->nodes[i].name, m->nodes[k].name) == 0)
+                m->nodes[(draw(m) & 1) != 0 ? i : k].here = false;
+}
+
 void memstore_power_on(struct memstore *m, uint64_t seed)
 {
     m->random = seed * 2654435761u + 88172645463325252u;
@@ -428,6 +438,7 @@ void memstore_power_on(struct memstore *m, uint64_t seed)
         if (!n->is_dir)
             settle_data(m, n);
     }
+    settle_names(m);
     memstore_restart(m);
     for (int i = 1; i < m->nodes_n; i++) {
         int file = m->nodes[i].is_dir ? -1 : i;
