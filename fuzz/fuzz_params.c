@@ -121,7 +121,13 @@ static int decode(const uint8_t *set, size_t n)
 {
     char error[80] = "";
     struct dp_params *p = NULL;
-    int err = dp_params_decode(set, n, point, &p, error, sizeof error);
+    int err = dp_params_look(set, n, &p, error, sizeof error);
+    DP_ASSERT(p == NULL || (p->unverified && dp_params_accept(p, NULL, 0) == DP_ERR_SIGNATURE));
+    (void)judged(err, p, error, sizeof error);
+    error[0] = '\0';
+    p = NULL;
+    err = dp_params_decode(set, n, point, &p, error, sizeof error);
+    DP_ASSERT(p == NULL || !p->unverified);
     return judged(err, p, error, sizeof error);
 }
 

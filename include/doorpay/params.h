@@ -73,6 +73,7 @@ struct dp_params {
     uint64_t version;
     uint8_t digest[32]; /* SHA-256 of the signed set as it was read */
     bool test_profile;
+    bool unverified;              /* by dp_params_look: dp_params_accept refuses it */
     int64_t valid_from, valid_to; /* Unix seconds */
     struct dp_params_terminal terminal;
     struct dp_params_offline offline;
@@ -100,11 +101,22 @@ DP_PUBLIC DP_MUST_USE DP_PARSES int dp_params_decode(const uint8_t *p, size_t n,
                                                      const uint8_t back_office[65],
                                                      struct dp_params **out, char *error,
                                                      size_t error_n);
+/* The same without a look at the signature, for people who want to see what is in a file: `params
+ * show`. What it gives cannot be taken into use. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int
+dp_params_look(const uint8_t *p, size_t n, struct dp_params **out, char *error, size_t error_n);
 DP_PUBLIC void dp_params_free(struct dp_params **params);
 /* Holds the set's version against the key store's counter and raises it: DP_ERR_ROLLBACK for an
- * older set (A19); DP_ERR_EXPIRED outside valid_from..valid_to. */
+ * older set (A19); DP_ERR_EXPIRED outside valid_from..valid_to; DP_ERR_SIGNATURE for one whose
+ * signature was not verified. */
 DP_PUBLIC DP_MUST_USE int dp_params_accept(const struct dp_params *params, struct dp_hsm *hsm,
                                            int64_t wall_ms);
+
+/* How much stands in what is only looked up. */
+struct dp_params_counts {
+    size_t bins, exceptions, parcels, agents;
+};
+DP_PUBLIC void dp_params_get_counts(const struct dp_params *params, struct dp_params_counts *out);
 
 /* HMAC-SHA256(exception key, PAN digits) cut to 16: what the exception list and the per-card
  * counters know of a card. */

@@ -24,6 +24,8 @@ static const struct {
     {"forward", dp_cmd_forward, "now|hold|release|list     what waits for the network"},
     {"events", dp_cmd_events, "                          what the customer's screen should say"},
 #endif
+    {"key", dp_cmd_key, "init|show|csr|dukpt-load  a device's keys"},
+    {"params", dp_cmd_params, "show|check FILE           signed parameter sets"},
 #ifdef CLI_JOURNAL
     {"journal", dp_cmd_journal, "verify|check|show|...     what a journal says, and if it is true"},
 #endif

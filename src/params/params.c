@@ -27,47 +27,47 @@ static int say(char *error, size_t error_n, const char *sentence, int err)
     return err;
 }
 
-/* What has no good signature by this very key is not looked at. */
-static int verify(const uint8_t *p, size_t n, const uint8_t back_office[65],
-                  struct dp_bytes *payload, char *error, size_t error_n)
+static int parse(const uint8_t *p, size_t n, struct dp_cose_sign1_view *view, char *error,
+                 size_t error_n)
 {
-    const struct dp_bytes aad = {(const uint8_t *)AAD, sizeof AAD - 1};
-    struct dp_cose_sign1_view view;
-    uint8_t kid[DP_COSE_KID_BYTES];
-    int err = dp_cose_sign1_parse(p, n, &view);
-    if (err == DP_ERR_UNSUPPORTED)
-        return say(error, error_n, "signature: of another algorithm than ES256", DP_ERR_SIGNATURE);
-    if (err < 0)
-        return say(error, error_n, "signature: this is no signed set (COSE_Sign1, tag 18)",
-                   DP_ERR_SIGNATURE);
-    err = dp_cose_key_id(back_office, kid);
-    if (err < 0)
-        return say(error, error_n, "signature: cannot be verified here", err);
-    if (memcmp(kid, view.kid, sizeof kid) != 0)
-        return say(error, error_n, "signature: by another key than the back office's",
-                   DP_ERR_SIGNATURE);
-    err = dp_cose_verify(&view, aad, back_office);
-    if (err < 0)
-        return say(error, error_n, "signature: does not verify: the set was changed", err);
-    *payload = view.payload;
-    return DP_OK;
-}
-
-int dp_params_decode(const uint8_t *p, size_t n, const uint8_t back_office[65],
-                     struct dp_params **out, char *error, size_t error_n)
-{
-    struct dp_bytes payload = {NULL, 0};
-    size_t digest_n = 0;
     int err;
-    *out = NULL;
     (void)say(error, error_n, "", DP_OK);
     if (n > DP_PARAMS_SET_MAX)
         return say(error, error_n, "set: larger than 262144 bytes", DP_ERR_LIMIT);
     if (psa_crypto_init() != PSA_SUCCESS)
         return say(error, error_n, "signature: cannot be verified here", DP_ERR_CRYPTO);
-    err = verify(p, n, back_office, &payload, error, error_n);
-    if (err == DP_OK)
-        err = params_read(payload.p, payload.n, out, error, error_n);
+    err = dp_cose_sign1_parse(p, n, view);
+    if (err == DP_ERR_UNSUPPORTED)
+        return say(error, error_n, "signature: of another algorithm than ES256", DP_ERR_SIGNATURE);
+    if (err < 0)
+        return say(error, error_n, "signature: this is no signed set (COSE_Sign1, tag 18)",
+                   DP_ERR_SIGNATURE);
+    return DP_OK;
+}
+
+/* What has no good signature by this very key is not looked at. */
+static int verify(const struct dp_cose_sign1_view *view, const uint8_t back_office[65], char *error,
+                  size_t error_n)
+{
+    const struct dp_bytes aad = {(const uint8_t *)AAD, sizeof AAD - 1};
+    uint8_t kid[DP_COSE_KID_BYTES];
+    int err = dp_cose_key_id(back_office, kid);
+    if (err < 0)
+        return say(error, error_n, "signature: cannot be verified here", err);
+    if (memcmp(kid, view->kid, sizeof kid) != 0)
+        return say(error, error_n, "signature: by another key than the back office's",
+                   DP_ERR_SIGNATURE);
+    err = dp_cose_verify(view, aad, back_office);
+    if (err < 0)
+        return say(error, error_n, "signature: does not verify: the set was changed", err);
+    return DP_OK;
+}
+
+static int read_payload(const uint8_t *p, size_t n, const struct dp_cose_sign1_view *view,
+                        struct dp_params **out, char *error, size_t error_n)
+{
+    size_t digest_n = 0;
+    int err = params_read(view->payload.p, view->payload.n, out, error, error_n);
     if (err < 0)
         return err;
     if (psa_hash_compute(PSA_ALG_SHA_256, p, n, (*out)->digest, 32, &digest_n) != PSA_SUCCESS) {
@@ -75,6 +75,31 @@ int dp_params_decode(const uint8_t *p, size_t n, const uint8_t back_office[65],
         return say(error, error_n, "set: its digest cannot be computed", DP_ERR_CRYPTO);
     }
     return DP_OK;
+}
+
+int dp_params_decode(const uint8_t *p, size_t n, const uint8_t back_office[65],
+                     struct dp_params **out, char *error, size_t error_n)
+{
+    struct dp_cose_sign1_view view;
+    int err = parse(p, n, &view, error, error_n);
+    *out = NULL;
+    if (err == DP_OK)
+        err = verify(&view, back_office, error, error_n);
+    if (err == DP_OK)
+        err = read_payload(p, n, &view, out, error, error_n);
+    return err;
+}
+
+int dp_params_look(const uint8_t *p, size_t n, struct dp_params **out, char *error, size_t error_n)
+{
+    struct dp_cose_sign1_view view;
+    int err = parse(p, n, &view, error, error_n);
+    *out = NULL;
+    if (err == DP_OK)
+        err = read_payload(p, n, &view, out, error, error_n);
+    if (err == DP_OK)
+        (*out)->unverified = true;
+    return err;
 }
 
 void dp_params_free(struct dp_params **params)
@@ -95,7 +120,10 @@ void dp_params_free(struct dp_params **params)
 int dp_params_accept(const struct dp_params *params, struct dp_hsm *hsm, int64_t wall_ms)
 {
     uint64_t held = 0;
-    int err = dp_hsm_counter_read(hsm, DP_COUNTER_PARAMS, &held);
+    int err;
+    if (params->unverified)
+        return DP_ERR_SIGNATURE;
+    err = dp_hsm_counter_read(hsm, DP_COUNTER_PARAMS, &held);
     if (err < 0)
         return err;
     if (params->version < held) {

@@ -21,6 +21,15 @@ void params_tables_free(struct dp_params_tables *t)
     free(t);
 }
 
+void dp_params_get_counts(const struct dp_params *params, struct dp_params_counts *out)
+{
+    const struct dp_params_tables *t = params->tables;
+    out->bins = t->bins_n;
+    out->exceptions = t->exceptions_n;
+    out->parcels = t->parcels_n;
+    out->agents = t->agents_n;
+}
+
 static bool all_digits(const char *s)
 {
     return s[strspn(s, "0123456789")] == '\0';

@@ -106,12 +106,32 @@ static void outside_its_time_a_set_is_refused_and_raises_nothing(void **state)
     assert_int_equal(accept(6, TO + 1000), DP_ERR_ROLLBACK);
 }
 
+static void a_set_only_looked_at_cannot_be_taken_into_use(void **state)
+{
+    uint8_t set[4096];
+    struct dp_params *p = NULL;
+    struct dp_params_counts counts;
+    size_t n = notation_sign(notation_set, set, sizeof set);
+    (void)state;
+    set[n - 1] ^= 1; /* whoever signed it */
+    assert_int_equal(dp_params_look(set, n, &p, NULL, 0), DP_OK);
+    assert_int_equal(p->version, 7);
+    dp_params_get_counts(p, &counts);
+    assert_int_equal(counts.bins, 2);
+    assert_int_equal(counts.exceptions, 2);
+    assert_int_equal(counts.parcels, 2);
+    assert_int_equal(counts.agents, 1);
+    assert_int_equal(dp_params_accept(p, hsm, FROM), DP_ERR_SIGNATURE);
+    dp_params_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(older_versions_are_refused, fresh, gone),
         cmocka_unit_test_setup_teardown(outside_its_time_a_set_is_refused_and_raises_nothing, fresh,
                                         gone),
+        cmocka_unit_test_setup_teardown(a_set_only_looked_at_cannot_be_taken_into_use, fresh, gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/hex.h"
+#include "base/log.h"
+
+static int failed(const char *path)
+{
+    dp_log(DP_LOG_ERROR, "%s: %s", path, strerror(errno));
+    return errno == ENOENT ? DP_ERR_NOT_FOUND : DP_ERR_IO;
+}
+
+static int read_all(int fd, const char *path, uint8_t *p, size_t max, size_t *n)
+{
+    uint8_t over;
+    *n = 0;
+    for (;;) {
+        ssize_t got = *n < max ? read(fd, p + *n, max - *n) : read(fd, &over, 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return failed(path);
+        if (got == 0)
+            return DP_OK;
+        if (*n == max) {
+            dp_log(DP_LOG_ERROR, "%s: larger than %zu bytes", path, max);
+            return DP_ERR_LIMIT;
+        }
+        *n += (size_t)got;
+    }
+}
+
+int file_read(const char *path, uint8_t *p, size_t max, size_t *n)
+{
+    int fd, err;
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, "standard input", p, max, n);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(path);
+    err = read_all(fd, path, p, max, n);
+    (void)close(fd);
+    return err;
+}
+
+int file_write_new(const char *path, const char *text)
+{
+    size_t n = strlen(text);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    ssize_t done;
+    if (fd < 0)
+        return failed(path);
+    done = write(fd, text, n);
+    if (done != (ssize_t)n && done >= 0)
+        errno = ENOSPC;
+    if (done != (ssize_t)n || close(fd) != 0)
+        return failed(path);
+    return DP_OK;
+}
+
+int file_read_point(const char *path, uint8_t point[65])
+{
+    uint8_t text[256];
+    size_t n = 0, point_n = 0;
+    int err = file_read(path, text, sizeof text, &n);
+    if (err < 0)
+        return err;
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' '))
+        n--;
+    if (dp_hex_decode((const char *)text, n, point, 65, &point_n) == DP_OK && point_n == 65 &&
+        point[0] == 4)
+        return DP_OK;
+    dp_log(DP_LOG_ERROR, "%s: no public key: an uncompressed P-256 point in 130 hex digits", path);
+    return DP_ERR_FORMAT;
+}
