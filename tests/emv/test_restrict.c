@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "step.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct step s;
+
+/* Restrictions with one element changed; the TVR that follows. */
+static void leads_to(uint32_t tag, const char *value, const char *tvr)
+{
+    step_begin(&s);
+    step_set(&s, 0x5F24, "281231");
+    step_set(&s, 0x5F28, "0056");
+    step_set(&s, 0x9F07, "FFC0");
+    step_set(&s, 0x9F08, "0001");
+    step_set(&s, tag, value);
+    assert_int_equal(emv_restrict(&s.k), EMV_GO_ON);
+    step_tvr(&s, tvr);
+    step_end(&s);
+}
+
+static void versions_that_differ_are_noted(void **state)
+{
+    leads_to(0x9F08, "0001", "0000000000");
+    leads_to(0x9F08, "0002", "0080000000");
+    leads_to(0x9F08, "", "0000000000"); /* none: nothing to compare */
+}
+
+static void dates_are_compared_to_the_day(void **state)
+{
+    leads_to(0x5F24, "261124", "0000000000");
+    leads_to(0x5F24, "261123", "0040000000");
+    leads_to(0x5F24, "991231", "0040000000"); /* 1999 */
+    leads_to(0x5F24, "491231", "0000000000");
+    leads_to(0x5F25, "261124", "0000000000");
+    leads_to(0x5F25, "261125", "0020000000");
+    leads_to(0x5F25, "500101", "0000000000");
+}
+
+static void usage_control_is_for_goods_and_services_at_home_and_abroad(void **state)
+{
+    leads_to(0x9F07, "2900", "0000000000"); /* domestic */
+    leads_to(0x9F07, "0900", "0000000000"); /* domestic services alone */
+    leads_to(0x9F07, "1500", "0010000000"); /* international alone */
+    leads_to(0x9F07, "FE00", "0010000000"); /* ATMs alone */
+    leads_to(0x5F28, "0250", "0000000000");
+    step_begin(&s);
+    step_set(&s, 0x5F24, "281231");
+    step_set(&s, 0x9F07, "2900");
+    step_set(&s, 0x5F28, "0250");
+    assert_int_equal(emv_restrict(&s.k), EMV_GO_ON);
+    step_tvr(&s, "0010000000");
+    step_end(&s);
+    step_begin(&s);
+    step_set(&s, 0x5F24, "281231");
+    step_set(&s, 0x9F07, "0100"); /* no issuer country: only where it is used counts */
+    assert_int_equal(emv_restrict(&s.k), EMV_GO_ON);
+    step_tvr(&s, "0000000000");
+    step_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_that_differ_are_noted),
+        cmocka_unit_test(dates_are_compared_to_the_day),
+        cmocka_unit_test(usage_control_is_for_goods_and_services_at_home_and_abroad),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
