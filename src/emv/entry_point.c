@@ -229,18 +229,22 @@ static struct emv_candidate take_best(struct dp_emv_kernel *k)
 /* EMV_SELECT_NEXT: the card does not give this one. */
 static int activate(struct dp_emv_kernel *k, const struct emv_candidate *c)
 {
+    const struct emv_preprocessed p = emv_preprocess(c->aid, k->transaction);
     struct dp_apdu_answer answer;
-    int next;
+    int err, next;
     emv_step(k, "SELECT");
     next = select_by_name(k, c->name, c->name_n, &answer);
     if (next != EMV_GO_ON)
         return next;
-    if (answer.sw != SW_OK)
+    /* nothing of an application tried before is left */
+    err = emv_terminal_begin(k);
+    if (err < 0)
+        return err;
+    if (answer.sw != SW_OK ||
+        emv_fci_take(k, answer.data, (struct dp_bytes){c->name, c->name_n}) != DP_OK)
         return EMV_SELECT_NEXT;
-    next = emv_fci_take(k, answer.data, (struct dp_bytes){c->name, c->name_n});
-    if (next == EMV_GO_ON)
-        next = emv_application_selected(k, c->aid);
-    return next != EMV_GO_ON ? next : emv_kernel3(k, emv_preprocess(c->aid, k->transaction).ttq);
+    err = emv_application_selected(k, c->aid);
+    return err < 0 ? err : emv_kernel3(k, p.ttq);
 }
 
 int emv_contactless(struct dp_emv_kernel *k)
