@@ -65,6 +65,7 @@ struct emv_preprocessed emv_preprocess(const struct dp_emv_aid *aid,
 struct directory {
     bool other_kernel; /* an application we know, for a kernel this terminal has not */
     bool over_limit;
+    bool tried; /* a candidate was selected, in vain */
 };
 
 static bool names_match(const struct dp_emv_aid *aid, struct dp_bytes name)
@@ -89,14 +90,10 @@ static unsigned default_kernel(struct dp_bytes name)
     return 0;
 }
 
-/* Kernel Identifier, 9F2A. 0x100: one that no terminal's AID has here (domestic, or not sound). */
+/* Kernel Identifier, 9F2A; domestic kernels have a first byte over 7F, which no AID's kernel is. */
 static unsigned requested_kernel(struct dp_bytes id, struct dp_bytes name)
 {
-    if (id.n == 0)
-        return default_kernel(name);
-    if ((id.p[0] & 0x80) != 0)
-        return 0x100;
-    return id.p[0];
+    return id.n > 0 ? id.p[0] : default_kernel(name);
 }
 
 /* With a brand the customer chose, no other one counts (EU 2015/751, article 8). */
@@ -169,14 +166,15 @@ static int take_directory(struct dp_emv_kernel *k, struct dp_bytes answer, struc
 static int end_without_candidate(struct dp_emv_kernel *k, const struct directory *d)
 {
     emv_ui(k, DP_EMV_UI_INSERT_CARD);
-    if (d->over_limit)
+    if (d->over_limit && !d->tried)
         return emv_end(k, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_OVER_LIMIT,
                        "over the contactless limit");
-    if (d->other_kernel)
+    if (d->other_kernel && !d->tried)
         return emv_end(k, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_KERNEL_UNSUPPORTED,
                        "the application needs a kernel this terminal does not have");
     return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION,
-                   "no contactless application in common");
+                   d->tried ? "no application of this card can be used"
+                            : "no contactless application in common");
 }
 
 static int select_by_name(struct dp_emv_kernel *k, const uint8_t *name, size_t n,
@@ -249,7 +247,7 @@ static int activate(struct dp_emv_kernel *k, const struct emv_candidate *c)
 
 int emv_contactless(struct dp_emv_kernel *k)
 {
-    struct directory d = {false, false};
+    struct directory d = {false, false, false};
     int next;
     DP_ASSERT(k != NULL && k->terminal != NULL && k->transaction != NULL);
     next = read_directory(k, &d);
@@ -258,6 +256,7 @@ int emv_contactless(struct dp_emv_kernel *k)
     next = EMV_SELECT_NEXT;
     while (next == EMV_SELECT_NEXT && k->candidates_n > 0) {
         const struct emv_candidate c = take_best(k);
+        d.tried = true;
         next = activate(k, &c);
     }
     return next != EMV_SELECT_NEXT ? next : end_without_candidate(k, &d);

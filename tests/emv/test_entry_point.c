@@ -134,7 +134,8 @@ static void the_next_one_is_tried_when_the_card_does_not_give_the_first(void **s
 {
     static const char *const scripts[] = {
         "select#1 replace 6A82", "select#1 replace 6283", "select#1 drop 84",
-        "select#1 drop A5",      "gpo#1 replace 6985",    "select#1 drop 9F38",
+        "select#1 drop A5",      "select#1 status 6283",  "select#1 tag 84 A0000009990101",
+        "gpo#1 replace 6985",    "select#1 drop 9F38",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         print_message("%s\n", scripts[i]);
@@ -146,6 +147,11 @@ static void the_next_one_is_tried_when_the_card_does_not_give_the_first(void **s
         assert_memory_equal(p.result.summary.aid, aid(0)->aid, 7);
         assert_true(p.cryptogram_good);
     }
+    /* and nothing of it is left: its PDOL does not serve another one */
+    open_card();
+    sim_payment_script(&p, "gpo#1 replace 6985\nselect#2 drop 9F38");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
+    assert_null(sim_payment_command(&p, INS_GPO, 2, NULL));
     open_card();
     sim_payment_script(&p, "select replace 6A82");
     sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
@@ -287,6 +293,7 @@ static void without_a_directory_there_is_no_application(void **state)
     } answers[] = {
         {"select-ppse replace 6A82", DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION},
         {"select-ppse replace 6A81", DP_EMV_ENDED, DP_EMV_REASON_BLOCKED},
+        {"select-ppse status 6283", DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION},
         {"select-ppse drop BF0C", DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION},
         {"select-ppse drop A5", DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION},
         {"select-ppse replace 9000", DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION},
@@ -305,6 +312,7 @@ static void without_a_directory_there_is_no_application(void **state)
 static void entries_that_are_not_sound_are_passed_over(void **state)
 {
     open_card();
+    aid(0)->partial = true;
     directory("6103 870101"                                 /* no name */
               "6106 4F04A0000009"                           /* too short */
               "6113 4F11A000000999010100000000000000000000" /* too long */

@@ -178,6 +178,7 @@ static void failed_authentication_is_never_approved_offline(void **state)
         {"read-record:3.2 drop 9F69", "fDDA: no 9F69"},
         {"gpo tag 9F6C 0080", "fDDA: CTQ differs from the signed one"}, /* A10 */
         {"gpo drop 9F6C", "fDDA: CTQ differs from the signed one"},
+        {"read-record:2.1 tag 9F4A 5A", "a record to be signed is not sound"},
         {"gpo drop 9F4B", "the card gave no dynamic signature"},
     };
     for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
@@ -205,6 +206,15 @@ static void qualifiers_say_what_follows_failed_authentication(void **state)
     p.transaction.online_possible = false;
     sim_payment_script(&p, "read-record:3.1 tag 8F EE");
     sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_NOT_AUTHENTICATED);
+    open_with("qvsdc", "9F6C = 2000\n");
+    p.transaction.oda_failure_declines = true;
+    sim_payment_script(&p, "gpo drop 9F4B");
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_NOT_AUTHENTICATED);
+    /* a TC is not what a deferred authorisation is made of */
+    open_with("qvsdc", "9F6C = 2000\n");
+    p.issuer = ISSUER_SILENT;
+    sim_payment_script(&p, "read-record:3.1 tag 8F EE");
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
     open_with("qvsdc", "9F6C = 1000\n");
     sim_payment_script(&p, "read-record:3.1 tag 8F EE");
     sim_payment_expect(&p, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_NOT_AUTHENTICATED);
@@ -246,6 +256,33 @@ static void without_oda_for_online_no_record_is_read(void **state)
     assert_true(sim_payment_tvr(&p, 0, TVR_ODA_NOT_PERFORMED));
     assert_true(p.cryptogram_good);
     assert_string_equal(p.result.card.expiry, "2812"); /* from track 2 */
+    words_are("not asked for");
+}
+
+static void the_track_s_month_counts_where_no_record_is_read(void **state)
+{
+    static const char *const tracks[] = {"9999040000000018D2813201", "9999040000000018D2800201",
+                                         "9999040000000018D28F2201", "9999040000000018D2",
+                                         "9999040000000018D2812201"};
+    open_card("qvsdc-online");
+    p.aids[2].ttq[0] = 0x32;
+    p.transaction.local = (struct dp_date_time){2028, 12, 31, 23, 0, 0};
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_false(sim_payment_tvr(&p, 1, TVR_EXPIRED));
+    p.transaction.local = (struct dp_date_time){2029, 1, 1, 0, 0, 0};
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_true(sim_payment_tvr(&p, 1, TVR_EXPIRED));
+    for (size_t i = 0; i < sizeof tracks / sizeof tracks[0]; i++) {
+        char script[64];
+        (void)snprintf(script, sizeof script, "gpo tag 57 %s", tracks[i]);
+        open_card("qvsdc-online");
+        p.aids[2].ttq[0] = 0x32;
+        sim_payment_script(&p, script);
+        if (i + 1 < sizeof tracks / sizeof tracks[0])
+            sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CARD_DATA);
+        else
+            sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    }
 }
 
 static void without_track_2_in_the_answer_the_records_are_read(void **state)
@@ -256,6 +293,18 @@ static void without_track_2_in_the_answer_the_records_are_read(void **state)
     sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
     assert_true(records_read() > 0);
     assert_string_equal(p.result.card.pan, "9999030000000019");
+    /* though there is nothing to authenticate: the card says it cannot */
+    open_card("qvsdc");
+    p.transaction.kernel3_offline_max = 0;
+    sim_payment_script(&p, "gpo drop 57\ngpo tag 82 1000");
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_true(records_read() > 0);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_NOT_PERFORMED);
+    open_card("qvsdc");
+    p.transaction.kernel3_offline_max = 0;
+    sim_payment_script(&p, "gpo tag 82 1000");
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(records_read(), 0);
 }
 
 static void failed_authentication_goes_online_flagged_or_declines(void **state)
@@ -342,6 +391,10 @@ static void over_the_cvm_limit_without_any_is_declined(void **state)
     sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_CVM);
     assert_true(sim_payment_tvr(&p, 2, TVR_CVM_FAILED));
     assert_false(p.result.went_online);
+    /* a signature, where the terminal takes none */
+    open_with("qvsdc-online", "9F6C = 4000\n");
+    p.aids[2].ttq[0] = 0x31;
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_CVM);
     /* online PIN: this terminal takes none */
     open_with("qvsdc-online", "9F6C = 8000\n");
     sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_CVM);
@@ -453,7 +506,7 @@ static void mandatory_elements_must_be_there(void **state)
     static const char *const scripts[] = {
         "gpo drop 82",           "gpo drop 9F36",         "gpo drop 9F10", "gpo tag 82 00",
         "gpo tag 94 08010101FF", "gpo tag 94 0800010000", "gpo cut 20",    "gpo replace 9000",
-        "gpo replace 77009000",  "gpo replace 70009000",  "gpo pad 1",
+        "gpo replace 77009000",  "gpo replace 70009000",  "gpo pad 1",     "gpo poke 0 70",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
         print_message("%s\n", scripts[i]);
@@ -479,6 +532,9 @@ static void without_cid_the_issuer_application_data_tell(void **state)
     open_card("qvsdc");
     sim_payment_script(&p, "gpo drop 9F27\ngpo tag 9F10 0601");
     sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CARD_DATA);
+    open_card("qvsdc");
+    sim_payment_script(&p, "gpo drop 9F27\ngpo tag 9F10 06010A04100000");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CARD_DATA);
 }
 
 static void a_cryptogram_of_no_type_is_declined(void **state)
@@ -497,6 +553,8 @@ static void a_pdol_without_number_or_qualifiers_is_not_served(void **state)
     open_with("qvsdc", "9F38 = 9F6604\n");
     sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
     assert_null(sim_payment_command(&p, INS_GPO, 1, NULL));
+    open_with("qvsdc", "9F38 = 9F66029F3704\n");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
     open_with("qvsdc", "9F38 = 9F66049F3702\n");
     sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CARD_DATA);
     assert_null(sim_payment_command(&p, INS_GPO, 1, NULL));
@@ -525,6 +583,7 @@ int main(void)
         cmocka_unit_test(two_cards_in_one_are_refused),
         cmocka_unit_test(an_online_payment_is_authenticated_too_and_its_cryptogram_verifies),
         cmocka_unit_test(without_oda_for_online_no_record_is_read),
+        cmocka_unit_test(the_track_s_month_counts_where_no_record_is_read),
         cmocka_unit_test(without_track_2_in_the_answer_the_records_are_read),
         cmocka_unit_test(failed_authentication_goes_online_flagged_or_declines),
         cmocka_unit_test(an_arqc_without_a_link_is_deferred),
