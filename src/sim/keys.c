@@ -199,19 +199,46 @@ static int certify_by(const char *dir, const char *stem, EVP_PKEY *subject, cons
     return err;
 }
 
+/* The server's certificate, and those a terminal must refuse. All but tls-other are of one key, so
+ * that a pinned key alone does not tell them apart. */
+static const struct server {
+    const char *name, *ca;
+    enum sim_certificate kind;
+    bool own_key;
+} servers[] = {
+    {"tls-server", "tls-ca", SIM_CERTIFICATE_SERVER, true},
+    {"tls-other", "tls-ca", SIM_CERTIFICATE_SERVER, true},
+    {"tls-expired", "tls-ca", SIM_CERTIFICATE_SERVER_EXPIRED, false},
+    {"tls-elsewhere", "tls-ca", SIM_CERTIFICATE_SERVER_ELSEWHERE, false},
+    {"tls-untrusted", "client-ca", SIM_CERTIFICATE_SERVER, false},
+};
+
+static int make_server(const char *dir, const struct server *s)
+{
+    char path[PATH_SIZE], name[64];
+    EVP_PKEY *key = NULL;
+    int err = DP_OK;
+    (void)snprintf(name, sizeof name, "%s.key", s->own_key ? s->name : servers[0].name);
+    (void)sim_path(path, sizeof path, dir, name);
+    if (s->own_key)
+        err = sim_ec_make(path, &key);
+    else if ((key = sim_pem_read_key(path)) == NULL)
+        err = DP_ERR_IO;
+    (void)snprintf(name, sizeof name, "%s.pem", s->name);
+    if (err == DP_OK)
+        err = certify_by(dir, s->ca, key, "acquirer.test", s->kind,
+                         sim_path(path, sizeof path, dir, name));
+    EVP_PKEY_free(key);
+    return err;
+}
+
 static int make_tls(const char *dir)
 {
-    char path[PATH_SIZE];
-    EVP_PKEY *key = NULL;
     int err = make_ca(dir, "tls-ca", "doorpay test acquirer CA");
     if (err == DP_OK)
         err = make_ca(dir, "client-ca", "doorpay test terminal CA");
-    if (err == DP_OK)
-        err = sim_ec_make(sim_path(path, sizeof path, dir, "tls-server.key"), &key);
-    if (err == DP_OK)
-        err = certify_by(dir, "tls-ca", key, "acquirer.test", SIM_CERTIFICATE_SERVER,
-                         sim_path(path, sizeof path, dir, "tls-server.pem"));
-    EVP_PKEY_free(key);
+    for (size_t i = 0; i < sizeof servers / sizeof *servers && err == DP_OK; i++)
+        err = make_server(dir, &servers[i]);
     return err;
 }
 

@@ -111,7 +111,7 @@ static int tls_open(struct server *s)
     SSL_CTX_set_client_CA_list(s->tls, names);
     SSL_CTX_set_verify(s->tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     (void)SSL_CTX_set_session_id_context(s->tls, context, sizeof context - 1);
-    (void)SSL_CTX_set_mode(s->tls, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    (void)SSL_CTX_set_mode(s->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_NO_AUTO_CHAIN);
     return DP_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <openssl/x509v3.h>
 
 #define CERTIFICATE_DAYS 3650
+#define DAY_S            86400
 
 EVP_PKEY *sim_pem_read_key(const char *path)
 {
@@ -92,14 +93,16 @@ static int extensions(X509 *cert, X509 *issuer, enum sim_certificate kind)
     if (kind == SIM_CERTIFICATE_CA)
         return ok && extend(cert, issuer, NID_basic_constraints, "critical,CA:TRUE") &&
                extend(cert, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+    const bool server = kind != SIM_CERTIFICATE_CLIENT;
     ok = ok && extend(cert, issuer, NID_authority_key_identifier, "keyid") &&
          extend(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
          extend(cert, issuer, NID_key_usage, "critical,digitalSignature") &&
-         extend(cert, issuer, NID_ext_key_usage,
-                kind == SIM_CERTIFICATE_SERVER ? "serverAuth" : "clientAuth");
-    if (kind == SIM_CERTIFICATE_SERVER)
+         extend(cert, issuer, NID_ext_key_usage, server ? "serverAuth" : "clientAuth");
+    if (server)
         ok = ok && extend(cert, issuer, NID_subject_alt_name,
-                          "DNS:acquirer.test,DNS:localhost,IP:127.0.0.1");
+                          kind == SIM_CERTIFICATE_SERVER_ELSEWHERE
+                              ? "DNS:elsewhere.test,IP:192.0.2.1"
+                              : "DNS:acquirer.test,DNS:localhost,IP:127.0.0.1");
     return ok;
 }
 
@@ -139,10 +142,11 @@ int sim_certify(EVP_PKEY *subject, const char *common_name, enum sim_certificate
 {
     X509 *cert = X509_new();
     X509 *signer = issuer != NULL ? issuer : cert;
+    int days = kind == SIM_CERTIFICATE_SERVER_EXPIRED ? -1 : CERTIFICATE_DAYS;
     int err = DP_ERR_CRYPTO;
     if (cert != NULL && X509_set_version(cert, X509_VERSION_3) == 1 && serial(cert) &&
-        X509_gmtime_adj(X509_getm_notBefore(cert), -86400) != NULL &&
-        X509_time_adj_ex(X509_getm_notAfter(cert), CERTIFICATE_DAYS, 0, NULL) != NULL &&
+        X509_gmtime_adj(X509_getm_notBefore(cert), -2 * DAY_S) != NULL &&
+        X509_time_adj_ex(X509_getm_notAfter(cert), days, 0, NULL) != NULL &&
         X509_set_pubkey(cert, subject) == 1 && name(cert, common_name) &&
         X509_set_issuer_name(cert, X509_get_subject_name(signer)) == 1 &&
         extensions(cert, signer, kind) && X509_sign(cert, issuer_key, EVP_sha256()) > 0)

@@ -22,6 +22,8 @@ DP_MUST_USE int sim_ec_sign(EVP_PKEY *key, const uint8_t *message, size_t n, uin
 enum sim_certificate {
     SIM_CERTIFICATE_CA,
     SIM_CERTIFICATE_SERVER,
+    SIM_CERTIFICATE_SERVER_EXPIRED,   /* yesterday */
+    SIM_CERTIFICATE_SERVER_ELSEWHERE, /* of another name and address */
     SIM_CERTIFICATE_CLIENT
 };
 /* Signs a certificate for subject's public key and writes it. issuer NULL: signed by itself. */

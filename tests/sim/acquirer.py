@@ -867,7 +867,7 @@ def terminals_are_known_by_certificate():
         stray = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, TID)])
         key_path, cert_path = a.folder + "/stray.key", a.folder + "/stray.pem"
         key = pem_key(key_path)
-        now = wire_now()
+        now = valid_now()
         cert = x509.CertificateBuilder().subject_name(stray).issuer_name(stray).public_key(
             key.public_key()).serial_number(1).not_valid_before(now[0]).not_valid_after(
             now[1]).sign(key, hashes.SHA256())
@@ -887,7 +887,26 @@ def terminals_are_known_by_certificate():
             x.close()
 
 
-def wire_now():
+def wrong_server_certificates_are_wrong_in_one_thing():
+    for name, why in (("tls-expired", "expired"), ("tls-elsewhere", "not valid for"),
+                      ("tls-untrusted", "unable to get local issuer"), ("tls-other", None)):
+        a = Acquirer("--certificate", f"{emv.KEYS}/{name}.pem", "--key",
+                     f"{emv.KEYS}/{'tls-other' if why is None else 'tls-server'}.key")
+        with a:
+            try:
+                t = Terminal(a)
+            except ssl.SSLCertVerificationError as e:
+                assert why is not None and why in e.verify_message, (name, e)
+                continue
+            assert why is None, name
+            with open(f"{emv.KEYS}/tls-server.pem") as f:
+                usual = x509.load_pem_x509_certificate(f.read().encode()).public_key()
+            got = x509.load_der_x509_certificate(t.socket.getpeercert(True)).public_key()
+            assert wire.point_of(got) != wire.point_of(usual)
+            t.close()
+
+
+def valid_now():
     import datetime
     now = datetime.datetime.utcnow()
     return now - datetime.timedelta(days=1), now + datetime.timedelta(days=1)
@@ -1012,6 +1031,56 @@ def thousands_of_mutated_messages_do_no_harm():
         assert "Sanitizer" not in a.error_text() and "runtime error" not in a.error_text()
 
 
+def recount_sees_what_differs():
+    """Each thing the recount is there to see, seen."""
+    a, t = session()
+    with a:
+        sale, back = t.payment(Tap(1000)), t.payment(Tap(400))
+        t.ask(sale, "000")
+        t.ask(back, "000")
+        t.ask(t.reversal(back), "400")
+        t.close()
+        a.stop()
+        tx = wire.tags(sale[48])[5].hex().upper()
+
+        def run(*options):
+            out = subprocess.run([sys.executable, RECOUNT, a.traffic, "--keys", emv.KEYS, *options],
+                                 capture_output=True, text=True)
+            return out.returncode, json.loads(out.stdout or "{}")
+        captured = a.folder + "/captured.json"
+        for amount, status in ((1000, 0), (999, 1), (None, 1)):
+            with open(captured, "w") as f:
+                json.dump({} if amount is None else {tx.lower(): amount}, f)
+            status_got, found = run("--captured", captured)
+            assert status_got == status, found
+            assert bool(found["differ"]["captured"]) == (status == 1)
+        store = a.folder + "/finance.db"
+        with sqlite3.connect(store) as db:
+            db.execute("CREATE TABLE movement (tx TEXT, type TEXT, state TEXT, amount INTEGER)")
+            db.executemany("INSERT INTO movement VALUES (?,?,?,?)", [
+                (tx, "SALE", "maybe", 1000), (tx, "REVERSAL", "captured", -1000),
+                (tx, "SALE", "captured", 1000),
+                (wire.tags(back[48])[5].hex(), "SALE", "captured", 400),
+                (wire.tags(back[48])[5].hex(), "REVERSAL", "captured", -400)])
+        assert run("--finance", store)[0] == 0
+        with sqlite3.connect(store) as db:
+            db.execute("UPDATE movement SET state = 'none' WHERE type = 'REVERSAL'")
+        assert len(run("--finance", store)[1]["differ"]["finance"]) == 1
+        assert run("--books", a.books)[0] == 0
+        with sqlite3.connect(a.books) as db:
+            db.execute("UPDATE sale SET state = 'captured'")
+        assert run("--books", a.books)[0] == 1
+        with open(a.traffic) as f:
+            lines = f.read().splitlines()
+        # without the reversal's answer; with a sale twice; with one bit another
+        for change, what in ((lines[:-1], "open"), (lines + lines[:1], "problems"),
+                             (lines[:1] + [lines[1][:-1] + "0123456789ABCDEF"[
+                                 int(lines[1][-1], 16) ^ 1]] + lines[2:], "problems")):
+            with open(a.traffic, "w") as f:
+                f.write("\n".join(change) + "\n")
+            assert len(run()[1][what]) == 1, what
+
+
 def ends_cleanly():
     a, t = session()
     with a:
@@ -1041,8 +1110,8 @@ TESTS = [
     dual_messages_are_captured_by_their_advice, totals_in_and_out_of_balance,
     drops_loses_and_delays, answers_wrongly_when_told, sends_issuer_scripts,
     network_goes_down_and_comes_back, control_names_its_errors, settlement_has_every_capture,
-    terminals_are_known_by_certificate, frames_cut_oversize_and_empty_end_the_connection,
-    thousands_of_mutated_messages_do_no_harm, ends_cleanly]
+    terminals_are_known_by_certificate, wrong_server_certificates_are_wrong_in_one_thing, frames_cut_oversize_and_empty_end_the_connection,
+    thousands_of_mutated_messages_do_no_harm, recount_sees_what_differs, ends_cleanly]
 
 if __name__ == "__main__":
     sys.exit(emv.main(TESTS))
