@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 
 #include "base/hex.h"
@@ -43,17 +44,19 @@ static size_t from_hex(const char *hex, uint8_t *out, size_t max)
 static int load(void **state)
 {
     char group[] = "prime256v1";
-    uint8_t scalar[32], little[32];
+    uint8_t scalar[32], native[32];
+    BIGNUM *number;
     EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     (void)state;
     assert_int_equal(from_hex(recipient, scalar, sizeof scalar), 32);
     assert_int_equal(from_hex(recipient_point, seal.point, sizeof seal.point), 65);
-    for (int i = 0; i < 32; i++)
-        little[i] = scalar[31 - i]; /* as this machine keeps integers */
+    number = BN_bin2bn(scalar, sizeof scalar, NULL);
+    assert_int_equal(BN_bn2nativepad(number, native, sizeof native), 32);
+    BN_free(number);
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
         OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, seal.point, 65),
-        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, little, sizeof little),
+        OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native, sizeof native),
         OSSL_PARAM_construct_end()};
     assert_int_equal(EVP_PKEY_fromdata_init(c), 1);
     assert_int_equal(EVP_PKEY_fromdata(c, &seal.key, EVP_PKEY_KEYPAIR, params), 1);
