@@ -20,7 +20,8 @@ struct sim_chip {
 
 /* *wrong names the tag that is missing, twice there or of a wrong length. DP_ERR_FORMAT,
  * DP_ERR_MISSING, DP_ERR_DUPLICATE, DP_ERR_UNSUPPORTED (form of 9F10). */
-DP_MUST_USE DP_PARSES int sim_chip_read(struct dp_bytes de55, struct sim_chip *out, uint32_t *wrong);
+DP_MUST_USE DP_PARSES int sim_chip_read(struct dp_bytes de55, struct sim_chip *out,
+                                        uint32_t *wrong);
 /* DP_ERR_SIGNATURE: not the cryptogram of this card over these data. */
 DP_MUST_USE int sim_chip_verify(struct sim_chip *chip, const struct sim_issuer_keys *keys,
                                 const struct sim_card_data *card);

@@ -199,7 +199,11 @@ static int read_head(struct dp_reader *r, struct sim_iso *out, uint8_t map[16])
     /* the MAC stands in the last element of the bitmaps there are, and nowhere else */
     if (bit(map, 1) ? bit(map, 64) || !bit(map, 128) : !bit(map, 64))
         return dp_reader_fail(r, DP_ERR_MISSING);
-    return DP_OK;
+    /* a second bitmap only when it is needed */
+    for (unsigned de = 65; bit(map, 1) && de < 128; de++)
+        if (bit(map, de))
+            return DP_OK;
+    return bit(map, 1) ? dp_reader_fail(r, DP_ERR_FORMAT) : DP_OK;
 }
 
 int sim_iso_decode(const uint8_t *p, size_t n, struct sim_iso *out, unsigned *wrong)

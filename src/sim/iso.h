@@ -26,7 +26,8 @@ struct sim_iso {
 /* Strict: every element known, in its format and length, the MAC last and nothing behind it.
  * *wrong is the element at which it failed (0: MTI or bitmap). DP_ERR_SHORT, DP_ERR_TRAILING,
  * DP_ERR_FORMAT, DP_ERR_MISSING (no MAC), DP_ERR_UNSUPPORTED (no such element), DP_ERR_LIMIT. */
-DP_MUST_USE DP_PARSES int sim_iso_decode(const uint8_t *p, size_t n, struct sim_iso *out, unsigned *wrong);
+DP_MUST_USE DP_PARSES int sim_iso_decode(const uint8_t *p, size_t n, struct sim_iso *out,
+                                         unsigned *wrong);
 
 /* An element's characters; "" when it is not there. */
 const char *sim_iso_text(const struct sim_iso *m, unsigned de);

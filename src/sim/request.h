@@ -45,8 +45,8 @@ struct sim_request {
 };
 
 /* DP_ERR_FORMAT, *why says what is wrong in words (static lifetime or in the caller's buffer). */
-DP_MUST_USE DP_PARSES int sim_request_read(const struct sim_iso *iso, struct sim_request *out, char *why,
-                                 size_t why_n);
+DP_MUST_USE DP_PARSES int sim_request_read(const struct sim_iso *iso, struct sim_request *out,
+                                           char *why, size_t why_n);
 /* "C" or "D" and 16 digits: what the merchant gets. text holds 18. */
 void sim_totals_net(const struct sim_totals *t, char *text);
 
