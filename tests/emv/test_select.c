@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "step.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PSE     "00A404000E315041592E5359532E444446303100"
+#define PSE_FCI "6F15840E315041592E5359532E4444463031A5038801" /* and the SFI */
+#define NO_PSE                                                                                     \
+    {                                                                                              \
+        PSE, "6A82"                                                                                \
+    }
+#define AID_1    "A0000009990101"
+#define AID_2    "A0000009990201"
+#define SELECT_1 "00A4040007" AID_1 "00"
+#define SELECT_2 "00A4040007" AID_2 "00"
+#define NEXT_1   "00A4040207" AID_1 "00"
+
+static struct step s;
+
+/* Two applications of the terminal, the first of which may match in part. */
+static void begin(const struct step_exchange *script, size_t n)
+{
+    step_begin(&s);
+    step_aid(&s, 0, AID_1, true);
+    step_aid(&s, 1, AID_2, false);
+    step_play(&s, script, n);
+}
+#define BEGIN(script) begin(script, sizeof(script) / sizeof((script)[0]))
+
+static void ended(int rc, enum dp_emv_reason reason)
+{
+    assert_int_equal(rc, EMV_OVER);
+    assert_int_equal(s.result.outcome, DP_EMV_ENDED);
+    assert_int_equal(s.result.reason, reason);
+    step_played(&s);
+    step_end(&s);
+}
+
+static void candidate(size_t i, const char *hex, uint8_t priority)
+{
+    struct dp_bytes v = step_hex(hex);
+    assert_true(i < s.k.candidates_n);
+    assert_int_equal(s.k.candidates[i].name_n, v.n);
+    assert_memory_equal(s.k.candidates[i].name, v.p, v.n);
+    assert_int_equal(s.k.candidates[i].priority, priority);
+}
+
+static void reads_the_directory_to_its_end(void **state)
+{
+    static const struct step_exchange script[] = {
+        {PSE, PSE_FCI "029000"},
+        {"00B2011400", "701D610C4F07" AID_2 "870102610D4F08" AID_1 "668701039000"},
+        {"00B2021400", "700E610C4F07" AID_1 "8701819000"},
+        {"00B2031400", "6A83"},
+    };
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 3);
+    candidate(0, AID_2, 2);
+    candidate(1, AID_1 "66", 3);
+    candidate(2, AID_1, 1);
+    assert_true(s.k.candidates[2].confirm && !s.k.candidates[0].confirm);
+    assert_ptr_equal(s.k.candidates[1].aid, &s.aids[0]);
+    step_end(&s);
+}
+
+static void what_is_not_ours_in_the_directory_is_passed_over(void **state)
+{
+    static const struct step_exchange script[] = {
+        {PSE, PSE_FCI "019000"},
+        {"00B2010C00", "7031610C4F07A000000003101087010161054F03A00000" /* too short a name */
+                       "610D4F08" AID_2 "55870102" /* a longer name where it must be exact */
+                       "61059D030102039D00"
+                       "730200009000"},
+        {"00B2020C00", "6A83"},
+        {SELECT_1, "6A82"},
+        {SELECT_2, "6A82"},
+    };
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 0);
+    ended(emv_application_select(&s.k), DP_EMV_REASON_NO_APPLICATION);
+}
+
+static void a_directory_that_is_wrong_gives_way_to_the_list(void **state)
+{
+    static const char *const records[] = {
+        "6A82", "9000", "71009000", "70054F03A000009000", "700561054F03A09000", "70FF9000"};
+    static const char *const fcis[] = {
+        "6283", "6F009000", "6F07840131A50288009000", "6F07840131A502880B9000", "9000", "6A00"};
+    for (size_t i = 0; i < 6; i++) {
+        const struct step_exchange by_record[] = {
+            {PSE, PSE_FCI "019000"},    {"00B2010C00", "700E610C4F07" AID_1 "8701019000"},
+            {"00B2020C00", records[i]}, {SELECT_1, "6A82"},
+            {SELECT_2, "6A82"},
+        };
+        const struct step_exchange by_fci[] = {
+            {PSE, fcis[i]}, {SELECT_1, "6A82"}, {SELECT_2, "6A82"}};
+        if (i != 3) { /* a record with no entry of ours is a sound one */
+            BEGIN(by_record);
+            assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+            step_played(&s);
+            assert_int_equal(s.k.candidates_n, 0);
+            step_end(&s);
+        }
+        BEGIN(by_fci);
+        assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+        step_played(&s);
+        step_end(&s);
+    }
+}
+
+static void a_directory_without_end_is_left(void **state)
+{
+    static struct step_exchange script[1 + DP_EMV_RECORDS_MAX];
+    static char commands[DP_EMV_RECORDS_MAX][11];
+    script[0] = (struct step_exchange){PSE, PSE_FCI "019000"};
+    for (unsigned i = 1; i <= DP_EMV_RECORDS_MAX; i++) {
+        (void)snprintf(commands[i - 1], sizeof commands[0], "00B2%02X0C00", i);
+        script[i] = (struct step_exchange){commands[i - 1], "700E610C4F07" AID_1 "8701019000"};
+    }
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 1);
+    step_end(&s);
+}
+
+static void a_blocked_card_ends_it(void **state)
+{
+    static const struct step_exchange at_once[] = {{PSE, "6A81"}};
+    static const struct step_exchange later[] = {NO_PSE, {SELECT_1, "6A81"}};
+    BEGIN(at_once);
+    ended(emv_candidates_build(&s.k), DP_EMV_REASON_BLOCKED);
+    BEGIN(later);
+    ended(emv_candidates_build(&s.k), DP_EMV_REASON_BLOCKED);
+}
+
+static void a_partial_match_asks_for_the_next_occurrence(void **state)
+{
+    static const struct step_exchange script[] = {
+        NO_PSE,
+        {SELECT_1, "6F0F8408" AID_1 "01A5038701029000"},
+        {NEXT_1, "6F0F8408" AID_1 "02A5038701016283"}, /* blocked */
+        {NEXT_1, "6F0F8408" AID_1 "03A5038701019000"},
+        {NEXT_1, "6A82"},
+        {SELECT_2, "6F0E8407" AID_2 "A5038701039000"}, /* exact: no next */
+    };
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 3);
+    candidate(0, AID_1 "01", 2);
+    candidate(1, AID_1 "03", 1);
+    candidate(2, AID_2, 3);
+    step_end(&s);
+}
+
+static void an_exact_match_alone_is_wanted(void **state)
+{
+    static const struct step_exchange script[] = {
+        NO_PSE,
+        {SELECT_1, "6A82"},
+        {SELECT_2, "6F0F8408" AID_2 "01A5038701029000"},
+        {"00A4040207" AID_2 "00", "6F0E8407" AID_2 "A5038701019000"},
+    };
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 1);
+    candidate(0, AID_2, 1);
+    step_end(&s);
+}
+
+static void another_name_than_asked_for_is_no_occurrence(void **state)
+{
+    static const struct step_exchange script[] = {
+        NO_PSE,
+        {SELECT_1, "6F0E8407" AID_2 "A5038701019000"},
+        {SELECT_2, "6F058403A00000A50087019000"},
+    };
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 0);
+    step_end(&s);
+}
+
+static void a_card_that_always_has_a_next_one_is_left(void **state)
+{
+    static struct step_exchange script[2 + DP_EMV_CANDIDATES_MAX];
+    script[0] = (struct step_exchange)NO_PSE;
+    for (size_t i = 0; i < DP_EMV_CANDIDATES_MAX; i++)
+        script[1 + i] =
+            (struct step_exchange){i == 0 ? SELECT_1 : NEXT_1, "6F0F8408" AID_1 "01A5038701029000"};
+    script[1 + DP_EMV_CANDIDATES_MAX] = (struct step_exchange){SELECT_2, "6A82"};
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 1);
+    step_end(&s);
+}
+
+static void only_blocked_applications_are_no_application(void **state)
+{
+    static const struct step_exchange script[] = {
+        NO_PSE, {SELECT_1, "6F0E8407" AID_1 "A5038701016283"}, {SELECT_2, "6A82"}};
+    BEGIN(script);
+    ended(emv_candidates_build(&s.k), DP_EMV_REASON_BLOCKED);
+}
+
+/* ---- the final selection ---- */
+
+static const struct step_exchange three[] = {
+    {PSE, PSE_FCI "019000"},
+    {"00B2010C00", "702C610D4F08" AID_1 "01870102"
+                   "610D4F08" AID_1 "02870100"
+                   "610C4F07" AID_2 "8701019000"},
+    {"00B2020C00", "6A83"},
+};
+
+static void build_three(void)
+{
+    BEGIN(three);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    assert_int_equal(s.k.candidates_n, 3);
+}
+
+static void the_cards_priority_decides_and_what_fails_is_struck_off(void **state)
+{
+    static const struct step_exchange script[] = {
+        {SELECT_2, "6283"},
+        {"00A4040008" AID_1 "0100", "6F0E8407" AID_1 "A5038701029000"}, /* another name */
+        {"00A4040008" AID_1 "0200", "6F1D8408" AID_1 "02A511"
+                                    "50054C6162656C"
+                                    "9F110101"
+                                    "9F1203"
+                                    "414243"
+                                    "9000"},
+    };
+    build_three();
+    STEP_PLAY(&s, script);
+    assert_int_equal(emv_application_select(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_string_equal(s.result.summary.label, "ABC");
+    assert_int_equal(s.result.summary.aid_n, 8);
+    assert_int_equal(emv_data_get(&s.k.data, 0x9F06).n, 7);
+    emv_candidate_strike(&s.k);
+    ended(emv_application_select(&s.k), DP_EMV_REASON_NO_APPLICATION);
+}
+
+static void the_customers_choice_decides_first(void **state)
+{
+    static const struct step_exchange script[] = {
+        {"00A4040008" AID_1 "0100", "6F168408" AID_1 "01A50A"
+                                    "50054C616265"
+                                    "31"
+                                    "870102"
+                                    "9000"},
+    };
+    build_three();
+    STEP_PLAY(&s, script);
+    memcpy(s.transaction.chosen_aid, s.aids[0].aid, 7);
+    s.transaction.chosen_aid_n = 7;
+    assert_int_equal(emv_application_select(&s.k), EMV_GO_ON);
+    step_played(&s);
+    step_end(&s);
+}
+
+static void what_needs_consent_is_not_taken_without_it(void **state)
+{
+    static const struct step_exchange script[] = {
+        {PSE, PSE_FCI "019000"},
+        {"00B2010C00", "700E610C4F07" AID_1 "8701819000"},
+        {"00B2020C00", "6A83"},
+    };
+    static const struct step_exchange with_consent[] = {
+        {SELECT_1, "6F0E8407" AID_1 "A5038701819000"}};
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    ended(emv_application_select(&s.k), DP_EMV_REASON_NO_APPLICATION);
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    STEP_PLAY(&s, with_consent);
+    memcpy(s.transaction.chosen_aid, s.aids[0].aid, 7);
+    s.transaction.chosen_aid_n = 7;
+    assert_int_equal(emv_application_select(&s.k), EMV_GO_ON);
+    step_end(&s);
+}
+
+static void labels_are_printable_or_empty(void **state)
+{
+    step_begin(&s);
+    step_set(&s, 0x50, "44454249540A");
+    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
+    assert_string_equal(s.result.summary.label, "");
+    step_set(&s, 0x50, "4445424954");
+    step_set(&s, 0x9F12, "C3A9");
+    step_set(&s, 0x9F11, "01");
+    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
+    assert_string_equal(s.result.summary.label, "DEBIT");
+    step_set(&s, 0x9F12, "414243");
+    step_set(&s, 0x9F11, "05"); /* not our alphabet */
+    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
+    assert_string_equal(s.result.summary.label, "DEBIT");
+    step_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_the_directory_to_its_end),
+        cmocka_unit_test(what_is_not_ours_in_the_directory_is_passed_over),
+        cmocka_unit_test(a_directory_that_is_wrong_gives_way_to_the_list),
+        cmocka_unit_test(a_directory_without_end_is_left),
+        cmocka_unit_test(a_blocked_card_ends_it),
+        cmocka_unit_test(a_partial_match_asks_for_the_next_occurrence),
+        cmocka_unit_test(an_exact_match_alone_is_wanted),
+        cmocka_unit_test(another_name_than_asked_for_is_no_occurrence),
+        cmocka_unit_test(a_card_that_always_has_a_next_one_is_left),
+        cmocka_unit_test(only_blocked_applications_are_no_application),
+        cmocka_unit_test(the_cards_priority_decides_and_what_fails_is_struck_off),
+        cmocka_unit_test(the_customers_choice_decides_first),
+        cmocka_unit_test(what_needs_consent_is_not_taken_without_it),
+        cmocka_unit_test(labels_are_printable_or_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
