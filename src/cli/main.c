@@ -29,6 +29,9 @@ static const struct {
 #ifdef CLI_JOURNAL
     {"journal", dp_cmd_journal, "verify|check|show|...     what a journal says, and if it is true"},
 #endif
+#ifdef CLI_ISO8583
+    {"iso8583", dp_cmd_iso8583, "decode|encode|layout      acquirer messages, wire logs, layouts"},
+#endif
 #ifdef CLI_TLV
     {"tlv", dp_cmd_tlv, "HEX                       EMV data in words"},
 #endif
