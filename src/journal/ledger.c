@@ -9,7 +9,9 @@
 
 #include "hash.h"
 
-#define FIRST_SLOTS 64
+#define FIRST_SLOTS       64
+#define MTI_AUTHORISATION 1100
+#define MTI_ADVICE        1220
 
 enum what {
     FREE = 0,
@@ -26,6 +28,8 @@ struct entry {
     bool closed;   /* PAYMENT: has its OUTCOME; others: answered, or taken back without an answer */
     bool reversed; /* a REVERSAL names this stan; PAYMENT: void */
     bool forwarded;
+    bool authorisation; /* REQUESTED: an 1100; a completion under the same STAN captures it */
+    bool completing;    /* ... which is still to be answered */
     uint32_t open_stan; /* PAYMENT: a REQUESTED nothing has closed yet */
     int64_t amount;
 };
@@ -163,6 +167,7 @@ static const char *see_requested(struct ledger *l, const struct dp_record *r, st
     if (v->message->what != FREE)
         return "REQUESTED under a STAN that the transaction used before";
     take(l, v->message, r->tx, r->stan, REQUESTED);
+    v->message->authorisation = r->mti == MTI_AUTHORISATION;
     p->open_stan = r->stan;
     return NULL;
 }
@@ -185,6 +190,7 @@ static const char *see_outcome(struct ledger *l, const struct dp_record *r, stru
     if (p->open_stan != 0 && r->stan == p->open_stan &&
         (r->mode == DP_MODE_ONLINE || (r->mode == DP_MODE_DECLINED && r->action_code[0] != '\0'))) {
         v->message->closed = true;
+        v->message->completing = v->message->authorisation && r->mode == DP_MODE_ONLINE;
         p->open_stan = 0;
     }
     if (p->open_stan != 0)
@@ -241,6 +247,11 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
     bool reversal = m->what == REVERSAL;
     if (p->what == FREE || m->what == FREE)
         return "FORWARDED names a message that was never made";
+    if (m->completing && r->mti == MTI_ADVICE && r->result != 3) {
+        m->completing = false;
+        p->forwarded = true;
+        return NULL;
+    }
     if (m->closed)
         return "FORWARDED closes a message that is closed";
     if (m->what == REQUESTED && p->mode != DP_MODE_DEFERRED)
@@ -252,6 +263,7 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
     if (r->has_amount && r->amount.minor != p->amount)
         return "FORWARDED has another amount than its sale";
     m->closed = true;
+    m->completing = m->authorisation && r->result == 1;
     if (p->open_stan == m->stan)
         p->open_stan = 0;
     p->forwarded |= !reversal;

@@ -56,6 +56,8 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_AMOUNT;
     if (q->parcel[0] != '\0' && !dp_params_parcel_known(params, q->parcel))
         return DP_REASON_PARCEL;
+    if (!dp_params_agent_known(params, q->agent))
+        return DP_REASON_NOT_ALLOWED;
     if (index_paid(&p->index, q->sale_id, q->sale_tx) != NULL)
         return DP_REASON_ALREADY_PAID;
     if (p->door.state != DOOR_IDLE || (p->pending.busy && p->pending.is_totals))
@@ -336,13 +338,13 @@ void dp_payment_card_wants_online(struct dp_payment *p, const struct dp_card_onl
     struct door *d = &p->door;
     if (p->stopped || d->state != DOOR_TAP || d->asked_online)
         return;
+    d->online = *online;
     d->policy_reason = not_to_be_asked(p, online);
     if (d->policy_reason != DP_REASON_NONE) {
         dp_log(DP_LOG_WARNING, "not asked online: %s", dp_reason_name(d->policy_reason));
         tell_unable(p);
     } else if (p->pending.busy && p->link_up) {
         /* one message at a time on the link; what is under way ends by its own time-out */
-        d->online = *online;
         d->state = DOOR_QUEUED;
     } else {
         go_online(p, online);
@@ -453,7 +455,7 @@ static void finish(struct dp_payment *p, struct dp_record *r)
     r->headroom_amount = (uint64_t)h.offline_amount;
     r->headroom_count = h.offline_count;
     r->has_headroom = true;
-    if (keep(p, r) < 0 || bind(p) < 0) {
+    if (keep(p, r) < 0 || bind_all(p) < 0) {
         p->stopped = true;
         end_unknown(p);
         return;
@@ -491,10 +493,11 @@ static void finish_taken_back(struct dp_payment *p, uint32_t msg_reason, enum dp
     finish_declined(p, reason, o);
 }
 
-static int keep_sealed(struct dp_payment *p, const struct dp_card_outcome *o, struct dp_record *r)
+static int keep_sealed(struct dp_payment *p, const struct dp_card_sealed *sealed,
+                       struct dp_record *r)
 {
-    struct dp_bytes pan = {o->sealed.pan, o->sealed.pan_n};
-    struct dp_bytes track2 = {o->sealed.track2, o->sealed.track2_n};
+    struct dp_bytes pan = {sealed->pan, sealed->pan_n};
+    struct dp_bytes track2 = {sealed->track2, sealed->track2_n};
     int err = dp_side_put(p->journal, p->door.tx, DP_SIDE_PAN, pan, r->pan_commitment);
     r->has_pan_commitment = err == DP_OK;
     if (err == DP_OK && r->mode == DP_MODE_DEFERRED && track2.n > 0) {
@@ -519,7 +522,7 @@ static void finish_without_link(struct dp_payment *p, const struct dp_card_outco
     else
         r.deferred_until = (uint64_t)wall(p) + p->config.params->deferred.expiry_s * UINT64_C(1000);
     if (err == DP_OK)
-        err = keep_sealed(p, o, &r);
+        err = keep_sealed(p, &o->sealed, &r);
     if (err < 0) {
         /* nothing of an approval is in the journal yet: it can still be declined */
         dp_log(DP_LOG_ERROR, "a payment without link cannot be kept: %s", dp_strerr(err));
@@ -532,11 +535,19 @@ static void finish_without_link(struct dp_payment *p, const struct dp_card_outco
 static void finish_online(struct dp_payment *p, const struct dp_card_outcome *o)
 {
     struct dp_record r;
+    int err = DP_OK;
     begin_outcome(p, o, &r);
     r.mode = DP_MODE_ONLINE;
     memcpy(r.card_hash, o->card_hash, sizeof r.card_hash);
     r.has_card_hash = true;
     r.pending_signature = o->summary.cvm == DP_EMV_CVM_SIGNATURE;
+    if (p->config.params->acquirer.message == DP_MESSAGE_DUAL) /* for the completion */
+        err = keep_sealed(p, &p->door.online.sealed, &r);
+    if (err < 0) {
+        dp_log(DP_LOG_ERROR, "card data cannot be kept: %s", dp_strerr(err));
+        finish_taken_back(p, NOT_COMPLETED_CODE, DP_REASON_JOURNAL, o);
+        return;
+    }
     finish(p, &r);
 }
 

@@ -87,7 +87,7 @@ static void job_failed(struct dp_payment *p, const struct dp_acquirer_job *job)
         job->record.seq != 0) {
         int err =
             reverse_stan(p, job->record.tx, job->record.stan, NO_ANSWER_CODE, DP_REASON_NO_ANSWER);
-        if (err < 0 || dp_journal_flush(p->journal) < 0) {
+        if (err < 0 || bind_all(p) < 0) {
             p->stopped = true;
             return;
         }
@@ -149,7 +149,8 @@ void forward_drop_leftovers(struct dp_payment *p)
 {
     for (uint32_t i = 0; i < p->index.n; i++) {
         const struct entry *e = &p->index.entries[i];
-        bool kept = e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED;
+        bool kept =
+            e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED || e->mode == DP_MODE_ONLINE;
         if (!e->is_reversal && kept && nothing_pending(e))
             card_data_drop(p, e->tx);
     }
@@ -164,7 +165,7 @@ static void answered_job(struct dp_payment *p, const struct dp_acquirer_answer *
     record_begin(p, DP_RECORD_FORWARDED, answer->tx, &r);
     if (dp_acquirer_forwarded(p->acquirer, answer, &r) < 0)
         return;
-    if (keep(p, &r) < 0 || bind(p) < 0) {
+    if (keep(p, &r) < 0 || bind_all(p) < 0) {
         p->stopped = true;
         return;
     }
@@ -191,7 +192,7 @@ static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answe
     memcpy(result.verdict, answer->action_code, sizeof result.verdict);
     memcpy(r->action_code, answer->action_code, sizeof r->action_code);
     memcpy(r->settled.verdict, answer->action_code, sizeof r->settled.verdict);
-    if (keep(p, r) < 0 || bind(p) < 0) {
+    if (keep(p, r) < 0 || bind_all(p) < 0) {
         result.asked = false;
         result.reason = DP_REASON_UNKNOWN;
     } else if (result.in_balance && dp_side_shred(p->journal) < 0) {
@@ -207,7 +208,8 @@ static void answered_network(struct dp_payment *p)
         return;
     record_begin(p, DP_RECORD_TIME_SYNC, NULL, &r);
     (void)snprintf(r.text, sizeof r.text, "acquirer answered the sign-on");
-    (void)keep_durable(p, &r);
+    if (keep(p, &r) == DP_OK)
+        (void)bind_all(p);
 }
 
 static bool answers_pending(const struct pending *was, const struct dp_acquirer_answer *answer)

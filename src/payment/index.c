@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "machine.h"
 
+#define AUTHORISATION 1100
+
 /* Key 48 of FORWARDED. */
 enum {
     ACCEPTED = 1,
@@ -169,8 +171,9 @@ static void see_outcome(struct index *x, struct round *round, const struct dp_re
     e->round = round->number;
     e->done = true;
     e->open_stan = 0;
-    if (r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED)
-        e->forward = DP_FORWARD_PENDING;
+    if (r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED ||
+        (r->mode == DP_MODE_ONLINE && r->mti == AUTHORISATION))
+        e->forward = DP_FORWARD_PENDING; /* of an authorisation: its completion */
     claims_cryptogram(r->emv, r->emv_n, e->cryptogram, &e->atc);
     count_round(round, r);
 }
@@ -232,7 +235,9 @@ static void see_forwarded(struct index *x, struct round *round, const struct dp_
         e->open_stan = 0;
     else if (r->stan != 0 && e->stan != r->stan && e->mode != DP_MODE_DEFERRED)
         return; /* of a message that the payment does not hang on */
-    e->forward = r->result == ACCEPTED ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
+    if (r->mti != AUTHORISATION || r->result != ACCEPTED) /* else its completion is still to come */
+        e->forward = r->result == ACCEPTED ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
+    e->stan = r->stan;
     if (r->auth_code[0] != '\0')
         memcpy(e->auth_code, r->auth_code, sizeof e->auth_code);
     memcpy(e->action_code, r->action_code, sizeof e->action_code);

@@ -122,7 +122,7 @@ void record_begin(const struct dp_payment *p, enum dp_record_type type, const ui
 /* Appends; the index and the acquirer see it. An error is fail-stop, noted in p->stopped. */
 int keep(struct dp_payment *p, struct dp_record *r);
 int keep_durable(struct dp_payment *p, struct dp_record *r); /* and flush */
-int bind(struct dp_payment *p);                              /* checkpoint */
+int bind_all(struct dp_payment *p);                          /* checkpoint */
 /* Sends p->packed; p->masked goes to the wire log. The link's number for it in *id; DP_ERR_GONE:
  * there is no link process, nothing left. */
 int send_packed(struct dp_payment *p, size_t n, uint32_t *id);

@@ -76,7 +76,7 @@ int keep_durable(struct dp_payment *p, struct dp_record *r)
     return err;
 }
 
-int bind(struct dp_payment *p)
+int bind_all(struct dp_payment *p)
 {
     int err = dp_journal_checkpoint(p->journal);
     if (err < 0) {
@@ -155,7 +155,7 @@ static int take_params_into_use(struct dp_payment *p)
     r.params_version = (uint32_t)params->version;
     memcpy(r.digest, params->digest, sizeof r.digest);
     r.has_digest = true;
-    return keep_durable(p, &r);
+    return keep(p, &r) < 0 ? DP_ERR_IO : bind_all(p);
 }
 
 /* A payment that the last run left without an end: nothing was answered to the sale, so it is not
@@ -203,7 +203,7 @@ static int close_open_payments(struct dp_payment *p)
     if (closed == 0)
         return DP_OK;
     dp_log(DP_LOG_WARNING, "%u payments were in flight at the last end and are closed", closed);
-    return bind(p);
+    return bind_all(p);
 }
 
 static int open_journal(struct dp_payment *p)

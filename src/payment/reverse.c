@@ -61,19 +61,26 @@ static void name_request(struct dp_record *r, const struct dp_reverse_request *q
     r->has_original_tx = true;
 }
 
-/* VOID when nothing of the sale can have been captured (it was not sent, or what was sent is being
- * taken back already), REVERSAL otherwise. */
-static int undo(struct dp_payment *p, const struct entry *sale, const struct dp_reverse_request *q)
+/* VOID when nothing of the sale has left the device, REVERSAL otherwise. A deferred authorisation
+ * that is being asked for right now needs both: its message is taken back, and the wish withdrawn.
+ */
+static int undo(struct dp_payment *p, const struct entry *entry, const struct dp_reverse_request *q)
 {
     struct dp_record r;
+    struct entry copy = *entry; /* the index moves under keep() */
+    const struct entry *sale = &copy;
+    const uint8_t *tx = copy.tx;
+    bool local;
     int err = DP_OK;
-    uint8_t tx[16];
-    uint32_t stan = dp_acquirer_captured_stan(p->acquirer, sale->tx);
-    bool local = dp_acquirer_is_unsent(p->acquirer, sale->tx) || stan == 0;
-    memcpy(tx, sale->tx, sizeof tx); /* the index moves under keep() */
+    if (sale->mode == DP_MODE_DEFERRED && sale->open_stan != 0)
+        err = reverse_stan(p, tx, sale->open_stan, CUSTOMER_CANCELLATION, DP_REASON_CANCELLED);
+    if (err < 0)
+        return err;
+    local = dp_acquirer_is_unsent(p->acquirer, tx);
     record_begin(p, local ? DP_RECORD_VOID : DP_RECORD_REVERSAL, tx, &r);
     if (!local)
-        err = dp_acquirer_fill_reversal(p->acquirer, tx, stan, CUSTOMER_CANCELLATION, &r);
+        err = dp_acquirer_fill_reversal(p->acquirer, tx, dp_acquirer_captured_stan(p->acquirer, tx),
+                                        CUSTOMER_CANCELLATION, &r);
     if (err < 0)
         return err;
     name_request(&r, q);
@@ -84,7 +91,7 @@ static int undo(struct dp_payment *p, const struct entry *sale, const struct dp_
     memcpy(r.parcel, sale->parcel, sizeof r.parcel);
     err = keep(p, &r);
     if (err == DP_OK)
-        err = bind(p);
+        err = bind_all(p);
     if (err < 0)
         p->stopped = true;
     else if (local)

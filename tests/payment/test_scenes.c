@@ -1,0 +1,890 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Payments from the sale's request to the answer, and on to the acquirer. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/payment/world.h"
+
+static struct world w;
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_make(&w);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_remove(&w);
+    return 0;
+}
+
+/* The link is up and the sign-on answered. */
+static void link_up(void)
+{
+    dp_payment_link_up(w.p, true);
+    assert_int_equal(world_mti(&w), 1804);
+    assert_true(world_answer(&w, 800));
+}
+
+static void assert_declined(uint64_t request, enum dp_reason reason)
+{
+    const struct dp_pay_result *r = world_result(&w, request);
+    assert_int_equal(r->state, DP_PAY_DECLINED);
+    assert_string_equal(dp_reason_name(r->reason), dp_reason_name(reason));
+    assert_int_equal(r->mode, DP_MODE_DECLINED);
+}
+
+static void assert_refused(uint64_t request, enum dp_reason reason)
+{
+    const struct dp_pay_result *r = world_result(&w, request);
+    assert_int_equal(r->state, DP_PAY_REFUSED);
+    assert_string_equal(dp_reason_name(r->reason), dp_reason_name(reason));
+}
+
+static void assert_balanced(struct books *b)
+{
+    world_books(&w, b);
+    assert_int_equal(b->open, 0);
+    assert_int_equal(b->closed_more, 0);
+    assert_int_equal(b->intents_open, 0);
+}
+
+static void online_payment_is_approved_and_captured_at_once(void **state)
+{
+    const struct dp_pay_result *r;
+    struct books b;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    assert_int_equal(w.orders, 1);
+    assert_true(w.order.transaction.online_possible);
+    world_seen(&w);
+    assert_int_equal(w.policy.verdict, DP_EMV_POLICY_GO_ON);
+    world_wants_online(&w);
+    assert_int_equal(world_mti(&w), 1200);
+    assert_int_equal(w.results_n, 0);
+    assert_true(world_answer(&w, 0));
+    assert_true(w.online.online && w.online.approved);
+    assert_int_equal(w.results_n, 0); /* the card has the last word */
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    r = world_result(&w, 1);
+    assert_int_equal(r->state, DP_PAY_APPROVED);
+    assert_int_equal(r->mode, DP_MODE_ONLINE);
+    assert_int_equal(r->forward, DP_FORWARD_NONE);
+    assert_int_equal(r->amount.minor, 2350);
+    assert_string_equal(r->auth_code, "A1B2C3");
+    assert_string_equal(r->last4, "0018");
+    assert_string_equal(r->parcel, "6A1");
+    assert_balanced(&b);
+    assert_int_equal(b.requested, 1);
+    assert_int_equal(b.last_outcome.stan, b.last_requested.stan);
+    assert_int_equal(b.reversals, 0);
+}
+
+static void issuer_declines(void **state)
+{
+    struct books b;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 116));
+    assert_false(w.online.approved);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_ISSUER_DECLINED);
+    assert_declined(1, DP_REASON_ISSUER_DECLINED);
+    assert_string_equal(world_result(&w, 1)->action_code, "116");
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 0);
+}
+
+static void soft_decline_says_so(void **state)
+{
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 190));
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_ISSUER_DECLINED);
+    assert_declined(1, DP_REASON_SOFT_DECLINE);
+}
+
+static void issuer_decline_beats_a_card_process_that_says_approved(void **state)
+{
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 100));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_declined(1, DP_REASON_ISSUER_DECLINED);
+}
+
+static void card_refuses_after_the_issuer_approved_and_the_money_is_taken_back(void **state)
+{
+    struct books b;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_REVERSE, DP_EMV_REASON_CARD_DECLINED);
+    assert_declined(1, DP_REASON_CARD_REFUSED_AFTER);
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 1);
+    assert_int_equal(b.last_reversal.msg_reason, 4350);
+    assert_int_equal(b.last_outcome.stan, 0); /* the REVERSAL alone closes what was asked */
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.last_forwarded.result, 3);
+}
+
+static void offline_payment_is_approved_advised_and_its_card_data_dropped(void **state)
+{
+    const struct dp_pay_result *r;
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 2350);
+    assert_false(w.order.transaction.online_possible);
+    assert_true(w.order.transaction.offline_allowed);
+    world_tap_offline(&w);
+    r = world_result(&w, 1);
+    assert_int_equal(r->state, DP_PAY_APPROVED);
+    assert_int_equal(r->mode, DP_MODE_OFFLINE);
+    assert_int_equal(r->forward, DP_FORWARD_PENDING);
+    assert_int_equal(r->headroom.unsent_count, 1);
+    assert_int_equal(r->headroom.offline_amount, 50000 - 2350);
+    assert_int_equal(r->headroom.offline_count, 39);
+    assert_int_equal(w.sends, 0);
+    dp_payment_link_up(w.p, true);
+    assert_true(world_answer(&w, 800));
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1220);
+    assert_true(world_answer(&w, 0));
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+    assert_int_equal(world_status(&w, "S1").headroom.unsent_count, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.requested, 0);
+    assert_int_equal(b.last_outcome.mti, 1220);
+    assert_int_equal(b.last_forwarded.stan, b.last_outcome.stan);
+    assert_true(b.last_outcome.has_pan_commitment);
+    assert_false(b.last_outcome.has_track_commitment);
+}
+
+static void deferred_payment_is_kept_and_asked_for_later(void **state)
+{
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    assert_int_equal(world_result(&w, 1)->mode, DP_MODE_DEFERRED);
+    assert_int_equal(world_result(&w, 1)->state, DP_PAY_APPROVED);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+    assert_true(world_answer(&w, 0));
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+    assert_balanced(&b);
+    assert_true(b.last_outcome.has_track_commitment);
+    assert_int_equal(b.requested, 1);
+    assert_int_equal(b.last_forwarded.stan, b.last_requested.stan);
+}
+
+static void deferred_payment_declined_later_is_not_paid(void **state)
+{
+    struct dp_pay_result r;
+    (void)state;
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_true(world_answer(&w, 116));
+    r = world_status(&w, "S1");
+    assert_int_equal(r.state, DP_PAY_DECLINED);
+    assert_int_equal(r.forward, DP_FORWARD_DECLINED);
+    world_kill(&w);
+    r = world_status(&w, "S1");
+    assert_int_equal(r.state, DP_PAY_DECLINED);
+    world_pay(&w, 2, "S2", 2350); /* and may be tried again */
+    assert_int_equal(w.orders, 2);
+}
+
+static void deferred_request_without_answer_is_reversed_and_asked_under_a_new_stan(void **state)
+{
+    struct books b;
+    uint32_t first;
+    (void)state;
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+    world_books(&w, &b);
+    first = b.last_requested.stan;
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 1);
+    assert_int_equal(b.last_reversal.original.stan, first);
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.requested, 2);
+    assert_int_not_equal(b.last_requested.stan, first);
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+    assert_false(world_status(&w, "S1").reversed);
+}
+
+static void no_answer_is_taken_back_and_the_card_decides_without(void **state)
+{
+    struct books b;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(w.onlines, 1);
+    assert_false(w.online.online);
+    world_books(&w, &b);
+    assert_int_equal(b.reversals, 1); /* before the card is told */
+    assert_int_equal(b.last_reversal.msg_reason, 4021);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    assert_declined(1, DP_REASON_NO_ANSWER);
+    assert_balanced(&b);
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.last_forwarded.result, 3);
+}
+
+static void no_answer_then_offline_approval_has_a_stan_of_its_own(void **state)
+{
+    struct books b;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    world_ended(&w, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE); /* Y3 */
+    assert_int_equal(world_result(&w, 1)->mode, DP_MODE_OFFLINE);
+    assert_balanced(&b);
+    assert_int_not_equal(b.last_outcome.stan, b.last_requested.stan);
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.forwarded, 2);
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+    assert_false(world_status(&w, "S1").reversed);
+}
+
+static void link_that_breaks_or_is_not_there_ends_the_wait_at_once(void **state)
+{
+    struct books b;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    dp_payment_link_failed(w.p, w.sent_id + 7, true); /* another message's */
+    assert_int_equal(w.onlines, 0);
+    dp_payment_link_up(w.p, false);
+    w.sent_n = 0;
+    assert_int_equal(w.onlines, 1);
+    assert_false(w.online.online);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    assert_declined(1, DP_REASON_NO_ANSWER);
+    link_up();
+    w.link_dead = true;
+    world_pay(&w, 2, "S2", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_int_equal(w.onlines, 2);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    assert_declined(2, DP_REASON_NO_ANSWER);
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 2);
+}
+
+static void late_answer_changes_nothing(void **state)
+{
+    uint8_t late[DP_ISO8583_MESSAGE_MAX];
+    struct books b;
+    size_t n;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    n = world_answer_bytes(&w, 0, late);
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    dp_payment_link_answer(w.p, late, n);
+    assert_int_equal(w.onlines, 1);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    dp_payment_link_answer(w.p, late, n);
+    assert_declined(1, DP_REASON_NO_ANSWER);
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 1);
+}
+
+static void answer_that_is_not_genuine_is_no_answer(void **state)
+{
+    uint8_t answer[DP_ISO8583_MESSAGE_MAX];
+    size_t n;
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    n = world_answer_bytes(&w, 0, answer);
+    answer[n - 1] ^= 1;
+    dp_payment_link_answer(w.p, answer, n);
+    dp_payment_link_answer(w.p, answer, 0);
+    dp_payment_link_answer(w.p, w.sent, w.sent_n); /* our own, reflected */
+    assert_int_equal(w.onlines, 0);
+    answer[n - 1] ^= 1;
+    dp_payment_link_answer(w.p, answer, n);
+    assert_int_equal(w.onlines, 1);
+    assert_true(w.online.approved);
+}
+
+static void limits_are_each_the_reason(void **state)
+{
+    (void)state;
+    world_pay(&w, 1, "S1", 5001);
+    assert_refused(1, DP_REASON_LIMIT_PAYMENT);
+    w.now += 86400 * INT64_C(1000) + 2000;
+    world_pay(&w, 2, "S2", 1000);
+    assert_refused(2, DP_REASON_LIMIT_SYNC);
+    w.now -= 86400 * INT64_C(1000) * 2; /* a clock set back earns nothing */
+    world_pay(&w, 3, "S3", 1000);
+    assert_refused(3, DP_REASON_LIMIT_SYNC);
+    w.now += 86400 * INT64_C(1000);
+    w.params->offline.round_amount_max = 4000;
+    w.params->deferred.allowed = false;
+    world_pay(&w, 4, "S4", 3000);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 4)->state, DP_PAY_APPROVED);
+    world_pay(&w, 5, "S5", 1001);
+    assert_refused(5, DP_REASON_LIMIT_ROUND);
+    world_pay(&w, 6, "S6", 1000);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 6)->state, DP_PAY_APPROVED);
+    assert_int_equal(w.orders, 2);
+}
+
+static void count_of_the_round_is_a_limit(void **state)
+{
+    (void)state;
+    w.params->offline.round_count_max = 1;
+    w.params->deferred.allowed = false;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    world_pay(&w, 2, "S2", 100);
+    assert_refused(2, DP_REASON_LIMIT_ROUND);
+    world_kill(&w); /* and stays one */
+    world_pay(&w, 3, "S3", 100);
+    assert_refused(3, DP_REASON_LIMIT_ROUND);
+}
+
+static void card_that_has_paid_enough_is_declined_without_a_link(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        char service[8];
+        (void)snprintf(service, sizeof service, "S%u", i);
+        world_pay(&w, i, service, 100);
+        world_tap_offline(&w);
+        assert_int_equal(world_result(&w, i)->state, DP_PAY_APPROVED);
+    }
+    world_pay(&w, 3, "S3", 100);
+    world_tap_offline(&w); /* the card process does not care for the verdict */
+    assert_int_equal(w.policy.verdict, DP_EMV_POLICY_DECLINE);
+    assert_declined(3, DP_REASON_LIMIT_CARD);
+    w.card_hash[0] ^= 1; /* another card */
+    world_pay(&w, 4, "S4", 100);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 4)->state, DP_PAY_APPROVED);
+}
+
+static void card_over_its_cap_may_still_go_online(void **state)
+{
+    (void)state;
+    w.params->offline.card_count_max = 0;
+    link_up();
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    assert_int_equal(w.policy.verdict, DP_EMV_POLICY_GO_ON);
+    assert_false(w.policy.offline_allowed);
+    world_ended(&w, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    assert_declined(1, DP_REASON_INCONSISTENT);
+    world_pay(&w, 2, "S2", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(world_result(&w, 2)->state, DP_PAY_APPROVED);
+}
+
+static void exception_list_and_wrong_brand_are_declined(void **state)
+{
+    (void)state;
+    memset(w.card_hash, 0x01, sizeof w.card_hash); /* on the list */
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    assert_true(w.policy.on_exception_list);
+    world_ended(&w, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    assert_declined(1, DP_REASON_EXCEPTION_LIST);
+}
+
+static void sale_may_forbid_each_way(void **state)
+{
+    struct dp_pay_request q = world_request("S1", 100);
+    (void)state;
+    q.offline = DP_FORBID;
+    q.deferred = DP_FORBID;
+    dp_payment_pay(w.p, 1, &q);
+    assert_refused(1, DP_REASON_NO_LINK);
+    q = world_request("S2", 100);
+    q.offline = DP_FORBID;
+    dp_payment_pay(w.p, 2, &q);
+    assert_false(w.order.transaction.offline_allowed);
+    assert_true(w.order.transaction.deferred_allowed);
+    world_tap_offline(&w);
+    assert_declined(2, DP_REASON_INCONSISTENT);
+    q = world_request("S3", 100);
+    q.deferred = DP_FORBID;
+    dp_payment_pay(w.p, 3, &q);
+    world_tap_deferred(&w);
+    assert_declined(3, DP_REASON_INCONSISTENT);
+}
+
+static void what_cannot_be_paid_is_refused_and_forgotten(void **state)
+{
+    struct dp_pay_request q = world_request("S1", 100);
+    struct books b;
+    (void)state;
+    q.amount.currency = 752;
+    dp_payment_pay(w.p, 1, &q);
+    assert_refused(1, DP_REASON_CURRENCY);
+    world_pay(&w, 2, "S1", 0);
+    assert_refused(2, DP_REASON_AMOUNT);
+    q = world_request("S1", 100);
+    memcpy(q.parcel, "6A9", 4);
+    dp_payment_pay(w.p, 3, &q);
+    assert_refused(3, DP_REASON_PARCEL);
+    q = world_request("S1", 100);
+    memcpy(q.agent, "a99", 4);
+    dp_payment_pay(w.p, 4, &q);
+    assert_refused(4, DP_REASON_NOT_ALLOWED);
+    world_pay(&w, 5, "S1", 100); /* the same ServiceID: none of these was kept */
+    assert_int_equal(w.orders, 1);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 5)->state, DP_PAY_APPROVED);
+    assert_balanced(&b);
+    assert_int_equal(b.intents, 1);
+}
+
+static void busy_is_said_and_not_kept(void **state)
+{
+    struct dp_pay_result r;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_pay(&w, 2, "S2", 100);
+    assert_refused(2, DP_REASON_BUSY);
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_IN_PROGRESS);
+    assert_int_equal(world_status(&w, "S2").state, DP_PAY_NOT_FOUND);
+    world_tap_offline(&w);
+    world_pay(&w, 3, "S2", 100);
+    assert_int_equal(w.orders, 2);
+    world_tap_offline(&w);
+    r = *world_result(&w, 3);
+    assert_int_equal(r.state, DP_PAY_APPROVED);
+}
+
+static void abort_ends_a_tap_and_a_tc_after_it_captures_nothing(void **state)
+{
+    struct books b;
+    (void)state;
+    assert_false(dp_payment_abort(w.p, "round-7", "S1"));
+    world_pay(&w, 1, "S1", 100);
+    assert_false(dp_payment_abort(w.p, "round-8", "S1"));
+    assert_true(dp_payment_abort(w.p, "round-7", "S1"));
+    assert_int_equal(w.cancels, 1);
+    world_tap_offline(&w);
+    assert_declined(1, DP_REASON_CANCELLED);
+    assert_balanced(&b);
+    assert_int_equal(b.approved_amount, 0);
+}
+
+static void abort_before_online_asks_nobody(void **state)
+{
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    assert_true(dp_payment_abort(w.p, "round-7", "S1"));
+    world_wants_online(&w);
+    assert_int_equal(w.sent_n, 0);
+    assert_false(w.online.online);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    assert_declined(1, DP_REASON_CANCELLED);
+}
+
+static void card_process_lost_at_each_step_leaves_nothing_open(void **state)
+{
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    dp_payment_card_lost(w.p);
+    assert_declined(1, DP_REASON_INTERRUPTED);
+    link_up();
+    world_pay(&w, 2, "S2", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    dp_payment_card_lost(w.p);
+    assert_declined(2, DP_REASON_INTERRUPTED);
+    w.sent_n = 0;
+    world_pay(&w, 3, "S3", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 0));
+    dp_payment_card_lost(w.p);
+    assert_declined(3, DP_REASON_INTERRUPTED);
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 2);
+    w.card_dead = true;
+    world_pay(&w, 4, "S4", 100);
+    assert_declined(4, DP_REASON_READER);
+    assert_balanced(&b);
+}
+
+static void card_process_that_hangs_is_ended(void **state)
+{
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    w.now += 300000;
+    (void)dp_payment_tick(w.p);
+    assert_declined(1, DP_REASON_INTERRUPTED);
+    assert_int_equal(w.ends, 1);
+}
+
+static void nobody_presents_a_card(void **state)
+{
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_ended(&w, DP_EMV_TRY_AGAIN, DP_EMV_REASON_CANCELLED);
+    assert_declined(1, DP_REASON_TIMEOUT);
+}
+
+static void unsent_sale_is_voided_and_never_sent(void **state)
+{
+    struct dp_pay_result r;
+    struct books b;
+    unsigned sends;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    r = *world_result(&w, 1);
+    world_reverse(&w, 2, "R1", r.tx);
+    r = *world_result(&w, 2);
+    assert_int_equal(r.state, DP_PAY_APPROVED);
+    assert_true(r.is_reversal);
+    assert_int_equal(r.mode, DP_MODE_VOID);
+    assert_true(world_status(&w, "S1").reversed);
+    link_up();
+    sends = w.sends;
+    world_forward_all(&w, 0);
+    assert_int_equal(w.sends, sends);
+    assert_balanced(&b);
+    assert_int_equal(b.voids, 1);
+    assert_int_equal(b.reversals, 0);
+}
+
+static void captured_sale_is_reversed_once(void **state)
+{
+    struct dp_pay_result r;
+    struct books b;
+    uint8_t tx[16];
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    memcpy(tx, world_result(&w, 1)->tx, sizeof tx);
+    world_reverse(&w, 2, "R1", tx);
+    assert_int_equal(world_result(&w, 2)->mode, DP_MODE_REVERSED);
+    assert_int_equal(world_result(&w, 2)->forward, DP_FORWARD_PENDING);
+    world_reverse(&w, 3, "R1", tx); /* the same request: the same answer */
+    r = *world_result(&w, 3);
+    assert_int_equal(r.state, DP_PAY_APPROVED);
+    assert_int_equal(r.stan, world_result(&w, 2)->stan);
+    world_reverse(&w, 4, "R2", tx); /* another: it is reversed already */
+    assert_refused(4, DP_REASON_ALREADY_REVERSED);
+    world_forward_all(&w, 0);
+    assert_int_equal(world_status(&w, "R1").forward, DP_FORWARD_ACCEPTED);
+    assert_true(world_status(&w, "S1").reversed);
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 1);
+    world_kill(&w);
+    assert_true(world_status(&w, "S1").reversed);
+    assert_int_equal(world_status(&w, "R1").forward, DP_FORWARD_ACCEPTED);
+}
+
+static void only_whole_sales_of_ones_own_are_undone(void **state)
+{
+    struct dp_reverse_request q;
+    struct dp_pay_result r;
+    uint8_t nothing[16] = {9};
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    r = *world_result(&w, 1);
+    memset(&q, 0, sizeof q);
+    memcpy(q.sale_id, "round-7", 8);
+    memcpy(q.service_id, "R1", 3);
+    memcpy(q.original_tx, r.tx, sizeof q.original_tx);
+    q.amount = 101;
+    dp_payment_reverse(w.p, 2, &q);
+    assert_refused(2, DP_REASON_AMOUNT);
+    q.amount = 99;
+    dp_payment_reverse(w.p, 3, &q);
+    assert_refused(3, DP_REASON_AMOUNT);
+    q.amount = 100;
+    memcpy(q.sale_id, "round-8", 8);
+    dp_payment_reverse(w.p, 4, &q);
+    assert_refused(4, DP_REASON_NOT_ALLOWED);
+    world_reverse(&w, 5, "R5", nothing);
+    assert_int_equal(world_result(&w, 5)->state, DP_PAY_NOT_FOUND);
+    memcpy(q.sale_id, "round-7", 8);
+    dp_payment_reverse(w.p, 6, &q);
+    assert_int_equal(world_result(&w, 6)->state, DP_PAY_APPROVED);
+}
+
+static void deferred_sale_in_flight_is_taken_back_and_not_asked_again(void **state)
+{
+    struct books b;
+    struct dp_pay_result r;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_deferred(&w);
+    r = *world_result(&w, 1);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+    world_reverse(&w, 2, "R1", r.tx);
+    assert_int_equal(world_result(&w, 2)->state, DP_PAY_APPROVED);
+    w.sent_n = 0; /* no answer ever */
+    w.now += w.params->acquirer.online_timeout_ms;
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.requested, 1);
+    assert_int_equal(b.reversals, 1);
+    assert_int_equal(b.voids, 1);
+    assert_true(world_status(&w, "S1").reversed);
+}
+
+static void advice_goes_before_its_own_reversal(void **state)
+{
+    struct dp_pay_result r;
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    r = *world_result(&w, 1);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1220);
+    world_reverse(&w, 2, "R1", r.tx); /* a byte has left: no VOID any more */
+    assert_int_equal(world_result(&w, 2)->mode, DP_MODE_REVERSED);
+    assert_true(world_answer(&w, 0));
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1420);
+    assert_true(world_answer(&w, 400));
+    assert_balanced(&b);
+    assert_int_equal(b.last_forwarded.result, 3);
+}
+
+static void settlement_closes_the_batch_and_opens_the_round(void **state)
+{
+    struct books b;
+    (void)state;
+    dp_payment_settle(w.p, 9);
+    assert_false(w.settled.asked);
+    assert_int_equal(w.settled.reason, DP_REASON_NO_LINK);
+    world_pay(&w, 1, "S1", 2000);
+    world_tap_offline(&w);
+    link_up();
+    dp_payment_settle(w.p, 9);
+    assert_int_equal(w.settled.reason, DP_REASON_BUSY); /* unsent */
+    world_forward_all(&w, 0);
+    dp_payment_settle(w.p, 9);
+    assert_int_equal(world_mti(&w), 1520);
+    world_pay(&w, 2, "S2", 100); /* would put the totals out of balance */
+    assert_refused(2, DP_REASON_BUSY);
+    assert_true(world_answer(&w, 500));
+    assert_int_equal(w.settlements, 3);
+    assert_true(w.settled.asked && w.settled.in_balance);
+    assert_int_equal(w.settled.sales_n, 1);
+    assert_int_equal(w.settled.sales_amount, 2000);
+    assert_balanced(&b);
+    assert_int_equal(b.settled, 1);
+    assert_int_equal(world_status(&w, "S1").headroom.offline_amount, 50000);
+    world_kill(&w);
+    assert_int_equal(world_status(&w, "S1").headroom.offline_amount, 50000);
+}
+
+static void settlement_without_answer_settles_nothing(void **state)
+{
+    struct books b;
+    (void)state;
+    link_up();
+    dp_payment_settle(w.p, 9);
+    assert_int_equal(world_mti(&w), 1520);
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(w.settlements, 1);
+    assert_int_equal(w.settled.reason, DP_REASON_NO_ANSWER);
+    assert_balanced(&b);
+    assert_int_equal(b.settled, 0);
+}
+
+static void payment_at_the_door_waits_for_the_message_under_way(void **state)
+{
+    (void)state;
+    dp_payment_link_up(w.p, true);
+    assert_int_equal(world_mti(&w), 1804);
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_int_equal(world_mti(&w), 1804); /* still: one message at a time */
+    assert_true(world_answer(&w, 800));
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(world_result(&w, 1)->state, DP_PAY_APPROVED);
+}
+
+static void held_messages_stay_until_released(void **state)
+{
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    dp_payment_forward(w.p, DP_FORWARD_HOLD);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 0);
+    dp_payment_forward(w.p, DP_FORWARD_NOW);
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1220);
+}
+
+static void dual_message_is_completed_by_an_advice_under_the_same_numbers(void **state)
+{
+    struct books b;
+    (void)state;
+    w.params->acquirer.message = DP_MESSAGE_DUAL;
+    world_kill(&w); /* the acquirer's conversation begins with it */
+    link_up();
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_int_equal(world_mti(&w), 1100);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(world_result(&w, 1)->mode, DP_MODE_ONLINE);
+    assert_int_equal(world_result(&w, 1)->forward, DP_FORWARD_PENDING);
+    world_kill(&w); /* what the completion needs survives */
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w) / 10, 122);
+    assert_true(world_answer(&w, 0));
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+    world_books(&w, &b);
+    assert_int_equal(b.open, 0);
+    assert_int_equal(b.last_forwarded.stan, b.last_requested.stan);
+}
+
+static void diagnosis_names_the_trouble(void **state)
+{
+    struct dp_diagnosis d;
+    (void)state;
+    dp_payment_diagnose(w.p, &d);
+    assert_true(d.journal_ok && d.params_ok && d.reader_ok && !d.link_up);
+    assert_non_null(strstr(d.trouble, "no network"));
+    assert_int_equal(d.headroom.offline_amount, 50000);
+    link_up();
+    dp_payment_diagnose(w.p, &d);
+    assert_string_equal(d.trouble, "");
+    dp_payment_card_ready(w.p, false);
+    dp_payment_diagnose(w.p, &d);
+    assert_string_equal(d.trouble, "no card reader");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(online_payment_is_approved_and_captured_at_once),
+        TEST(issuer_declines),
+        TEST(soft_decline_says_so),
+        TEST(issuer_decline_beats_a_card_process_that_says_approved),
+        TEST(card_refuses_after_the_issuer_approved_and_the_money_is_taken_back),
+        TEST(offline_payment_is_approved_advised_and_its_card_data_dropped),
+        TEST(deferred_payment_is_kept_and_asked_for_later),
+        TEST(deferred_payment_declined_later_is_not_paid),
+        TEST(deferred_request_without_answer_is_reversed_and_asked_under_a_new_stan),
+        TEST(no_answer_is_taken_back_and_the_card_decides_without),
+        TEST(no_answer_then_offline_approval_has_a_stan_of_its_own),
+        TEST(link_that_breaks_or_is_not_there_ends_the_wait_at_once),
+        TEST(late_answer_changes_nothing),
+        TEST(answer_that_is_not_genuine_is_no_answer),
+        TEST(limits_are_each_the_reason),
+        TEST(count_of_the_round_is_a_limit),
+        TEST(card_that_has_paid_enough_is_declined_without_a_link),
+        TEST(card_over_its_cap_may_still_go_online),
+        TEST(exception_list_and_wrong_brand_are_declined),
+        TEST(sale_may_forbid_each_way),
+        TEST(what_cannot_be_paid_is_refused_and_forgotten),
+        TEST(busy_is_said_and_not_kept),
+        TEST(abort_ends_a_tap_and_a_tc_after_it_captures_nothing),
+        TEST(abort_before_online_asks_nobody),
+        TEST(card_process_lost_at_each_step_leaves_nothing_open),
+        TEST(card_process_that_hangs_is_ended),
+        TEST(nobody_presents_a_card),
+        TEST(unsent_sale_is_voided_and_never_sent),
+        TEST(captured_sale_is_reversed_once),
+        TEST(only_whole_sales_of_ones_own_are_undone),
+        TEST(deferred_sale_in_flight_is_taken_back_and_not_asked_again),
+        TEST(advice_goes_before_its_own_reversal),
+        TEST(settlement_closes_the_batch_and_opens_the_round),
+        TEST(settlement_without_answer_settles_nothing),
+        TEST(payment_at_the_door_waits_for_the_message_under_way),
+        TEST(held_messages_stay_until_released),
+        TEST(dual_message_is_completed_by_an_advice_under_the_same_numbers),
+        TEST(diagnosis_names_the_trouble),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
