@@ -235,6 +235,16 @@ static int connect_card(struct pcsc_reader *r, struct dp_card_info *info)
     return err;
 }
 
+/* A card that cannot be powered may have been taken out just now, and the service has not seen it
+ * yet: DP_ERR_GONE then. */
+static int unreadable(struct pcsc_reader *r)
+{
+    int err = wait_for(r, false, now_ms() + REMOVAL_SEEN_MS);
+    if (err == DP_OK)
+        return DP_ERR_GONE;
+    return err == DP_ERR_TIMEOUT ? DP_ERR_UNSUPPORTED : err;
+}
+
 static int wait_card(void *ctx, int timeout_ms, struct dp_card_info *info)
 {
     struct pcsc_reader *r = ctx;
@@ -247,6 +257,8 @@ static int wait_card(void *ctx, int timeout_ms, struct dp_card_info *info)
             err = wait_for(r, true, deadline);
         if (err == DP_OK)
             err = connect_card(r, info);
+        if (err == DP_ERR_UNSUPPORTED)
+            err = unreadable(r);
         /* taken away between the look and the connection: wait for the next one */
     } while (err == DP_ERR_GONE && now_ms() < deadline);
     return err == DP_ERR_GONE ? DP_ERR_TIMEOUT : err;

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -236,6 +237,50 @@ def card_pulled_out_in_the_middle_is_gone_and_the_next_one_works():
     s.end()
 
 
+def card_taken_out_just_before_is_not_taken_for_the_next_one():
+    s = Service()
+    r = Reader(s.socket())
+    is_(r.ask("open"), "ok")
+    for _ in range(3):
+        c = card("cda-online")
+        starts(r.ask("wait 5000"), "ok")
+        is_(r.ask("off"), "ok")
+        take_out(c)
+        r.send("wait 5000")  # the service has not seen yet that it is gone
+        time.sleep(0.8)
+        c = card("cda-online")
+        starts(r.answer(), "ok")
+        starts(r.ask("send " + SELECT), "ok")
+        is_(r.ask("off"), "ok")
+        take_out(c)
+        is_(r.ask("removal 5000"), "ok")
+    r.end()
+    s.end()
+
+
+def a_card_without_a_sound_atr_is_not_readable():
+    s = Service()
+    r = Reader(s.socket())
+    is_(r.ask("open"), "ok")
+    with socket.create_connection(("127.0.0.1", PORT)) as c:
+        r.send("wait 10000")
+        c.settimeout(0.05)
+        end = time.monotonic() + 8
+        said = threading.Thread(target=lambda: LAST.append(r.answer()))
+        said.start()
+        while said.is_alive() and time.monotonic() < end:
+            try:
+                frame = c.recv(64)
+            except TimeoutError:
+                continue
+            if frame.endswith(b"\4"):
+                c.sendall(b"\0\1\xFF")  # no ATR that there is
+        said.join(1)
+    is_(LAST[-1:], [UNSUPPORTED])
+    r.end()
+    s.end()
+
+
 def cancel_from_a_signal_ends_a_wait_at_once():
     s = Service()
     r = Reader(s.socket())
@@ -320,7 +365,8 @@ TESTS = (no_service_is_unreachable, no_reader_is_not_found, reader_is_chosen_by_
          tells_interface_and_protocol, exchanges_what_the_card_said,
          card_is_ours_alone_until_power_off,
          card_pulled_out_in_the_middle_is_gone_and_the_next_one_works,
-         cancel_from_a_signal_ends_a_wait_at_once, service_that_dies_is_unreachable_and_found_again,
+         card_taken_out_just_before_is_not_taken_for_the_next_one,
+         a_card_without_a_sound_atr_is_not_readable, cancel_from_a_signal_ends_a_wait_at_once, service_that_dies_is_unreachable_and_found_again,
          service_that_dies_in_an_exchange_is_unreachable,
          reader_that_goes_is_not_found_and_found_again)
 
@@ -343,6 +389,7 @@ def main():
 
 
 LEFT = set()
+LAST = []
 plain_popen = subprocess.Popen.__init__
 
 
