@@ -64,7 +64,7 @@ static void accepted(const struct nexo_request *q)
         must(q->reverse.amount >= 0);
         is_answer(nexo_answer_reversal(q, &r));
     } else if (q->header.category == NEXO_STATUS) {
-        must(q->status.by_tx || q->status.service_id[0] != '\0');
+        must(q->status.by_tx || q->status.service_id[0] != '\0' || q->status.parcel[0] != '\0');
         is_answer(nexo_answer_status(q, &r));
     } else if (q->header.category == NEXO_ADMIN) {
         must(q->forward >= DP_FORWARD_NOW && q->forward <= DP_FORWARD_RELEASE);

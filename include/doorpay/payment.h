@@ -91,11 +91,12 @@ struct dp_reverse_request {
     int64_t amount; /* 0: the whole; else it must be the whole */
 };
 
-/* By transaction id, or by (sale_id, service_id). */
+/* By transaction id, or by (sale_id, service_id), or without either by parcel: the payment that
+ * stands for it, else the last one tried. */
 struct dp_status_query {
     bool by_tx;
     uint8_t tx[16];
-    char sale_id[21], service_id[11];
+    char sale_id[21], service_id[11], parcel[36];
 };
 
 enum dp_pay_state {

@@ -245,47 +245,84 @@ static json_t *status_body(const struct sale_options *o)
 {
     if (o->transaction != NULL)
         return json_pack("{s:{s:s}}", "POITransactionID", "TransactionID", o->transaction);
+    if (o->parcel != NULL)
+        return json_pack("{s:s}", "SaleReferenceID", o->parcel);
     return json_pack("{s:{s:s,s:s,s:s}}", "MessageReference", "MessageCategory", "Payment",
                      "ServiceID", o->service_id, "SaleID", o->sale_id);
 }
 
+/* The answer to a status request; NULL after a message. */
+static json_t *ask_status(const struct sale_options *o)
+{
+    struct sale_options own = *o;
+    own.service_id = NULL; /* the question has a ServiceID of its own */
+    return sale_ask(
+        o, sale_request(&own, "TransactionStatus", "TransactionStatusRequest", status_body(o)));
+}
+
+static bool is_not_found(json_t *answer)
+{
+    json_t *response = json_object_get(member(answer, "TransactionStatusResponse"), "Response");
+    const char *condition = text_at(response, "ErrorCondition", NULL);
+    return condition != NULL && strcmp(condition, "NotFound") == 0;
+}
+
+/* A transaction id is 32 hex digits and a service id at most 10 characters; anything can be a
+ * parcel. What fits is tried in that order. */
+static json_t *ask_by_word(struct sale_options *o, const char *word)
+{
+    json_t *answer = NULL;
+    if (strlen(word) == 32 && strspn(word, "0123456789ABCDEFabcdef") == 32)
+        o->transaction = word;
+    else if (strlen(word) <= 10)
+        o->service_id = word;
+    else
+        o->parcel = word;
+    answer = ask_status(o);
+    if (answer == NULL || o->parcel != NULL || !is_not_found(answer))
+        return answer;
+    json_decref(answer);
+    o->transaction = o->service_id = NULL;
+    o->parcel = word;
+    return ask_status(o);
+}
+
+/* The payment's or the reversal's own answer, inside the answer to the question. */
+static json_t *repeated_body(json_t *response)
+{
+    json_t *repeated = json_object_get(response, "RepeatedMessageResponse");
+    json_t *body = json_object_get(repeated, "RepeatedResponseMessageBody");
+    if (body == NULL)
+        return response;
+    if (json_object_get(body, "PaymentResponse") != NULL)
+        return json_object_get(body, "PaymentResponse");
+    return json_object_get(body, "ReversalResponse");
+}
+
 int dp_cmd_status(int argc, char **argv)
 {
-    static const char usage[] = "status (REF | --service-id ID | --transaction ID) " TILL_OPTIONS;
+    static const char usage[] =
+        "status (REF | --service-id ID | --transaction ID | --parcel REF) " TILL_OPTIONS;
     struct sale_options o;
-    int status = CLI_FAILED;
+    int status = CLI_FAILED, given;
     const char *asked;
-    json_t *answer, *response, *repeated, *body, *request;
+    json_t *answer, *response;
     bool has_word = argc > 1 && argv[1][0] != '-';
     if (!sale_options_read(argc, argv, usage, has_word ? 1 : 0, &o, &status))
         return status;
-    if (o.words_n == 1 && strlen(o.words[0]) == 32)
-        o.transaction = o.words[0]; /* a transaction id is 32 hex digits, a service id at most 10 */
-    else if (o.words_n == 1)
-        o.service_id = o.words[0];
-    if ((o.service_id == NULL) == (o.transaction == NULL)) {
+    given =
+        (o.words_n == 1) + (o.service_id != NULL) + (o.transaction != NULL) + (o.parcel != NULL);
+    if (given != 1) {
         (void)fprintf(stderr, "usage: doorpay %s\n", usage);
         return CLI_USAGE;
     }
-    body = status_body(&o);
-    asked = o.service_id;
-    o.service_id = NULL; /* the question has a ServiceID of its own */
-    request = sale_request(&o, "TransactionStatus", "TransactionStatusRequest", body);
-    answer = sale_ask(&o, request);
+    answer = o.words_n == 1 ? ask_by_word(&o, o.words[0]) : ask_status(&o);
     if (answer == NULL)
         return CLI_FAILED;
     response = member(answer, "TransactionStatusResponse");
-    repeated = json_object_get(response, "RepeatedMessageResponse");
-    body = json_object_get(repeated, "RepeatedResponseMessageBody");
-    if (body == NULL)
-        body = response;
-    else if (json_object_get(body, "PaymentResponse") != NULL)
-        body = json_object_get(body, "PaymentResponse");
-    else
-        body = json_object_get(body, "ReversalResponse");
-    if (asked == NULL)
-        asked = text_at(repeated, "MessageHeader", "ServiceID");
-    status = finish(&o, result_json(body, asked));
+    asked =
+        text_at(json_object_get(response, "RepeatedMessageResponse"), "MessageHeader", "ServiceID");
+    status = finish(&o, result_json(repeated_body(response), asked != NULL ? asked : o.service_id));
     json_decref(answer);
     return status;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sale.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,11 +8,10 @@
 #include <doorpay/base.h>
 #include <doorpay/till.h>
 
-#define ANSWER_MAX 262144
-#define PAY_WAIT_S 600L /* a payment waits for a customer */
+#include "http.h"
 
-static const char *const url_nexo = "http://localhost/nexo/";
-static const char *const url_events = "http://localhost/events";
+#define ANSWER_MAX 262144
+#define PAY_WAIT_S 600 /* a payment waits for a customer */
 
 /* ---- options ---- */
 
@@ -120,62 +118,56 @@ struct answer {
     size_t n;
 };
 
-static size_t take(char *p, size_t size, size_t n, void *user)
+static bool take(void *user, const char *p, size_t n)
 {
     struct answer *a = user;
-    if (size * n > ANSWER_MAX - a->n)
-        return 0;
-    memcpy(a->text + a->n, p, size * n);
-    a->n += size * n;
+    if (n > ANSWER_MAX - a->n)
+        return false;
+    memcpy(a->text + a->n, p, n);
+    a->n += n;
     a->text[a->n] = '\0';
-    return size * n;
+    return true;
 }
 
-static void explain(const struct sale_options *o, CURLcode code)
+static void explain(const struct sale_options *o, int err)
 {
-    if (code == CURLE_COULDNT_CONNECT)
+    if (err == DP_ERR_UNREACHABLE)
         (void)fprintf(
             stderr, "doorpay: no daemon at %s: start doorpayd, or name its socket with --socket\n",
             o->socket);
-    else if (code == CURLE_OPERATION_TIMEDOUT)
+    else if (err == DP_ERR_DENIED)
+        (void)fprintf(stderr,
+                      "doorpay: the daemon does not listen to this user: add its id as allow_uid "
+                      "in doorpayd.conf\n");
+    else if (err == DP_ERR_TIMEOUT)
         (void)fprintf(stderr, "doorpay: no answer yet: ask with doorpay status\n");
     else
         (void)fprintf(stderr, "doorpay: the answer was lost (%s): ask with doorpay status\n",
-                      curl_easy_strerror(code));
+                      dp_strerr(err));
 }
 
 json_t *sale_ask(const struct sale_options *o, json_t *request)
 {
     struct answer a = {malloc(ANSWER_MAX + 1), 0};
     char *text = request == NULL ? NULL : json_dumps(request, JSON_COMPACT);
-    CURL *c = curl_easy_init();
     json_t *root = NULL;
     char *quoted = NULL;
-    CURLcode code = CURLE_OUT_OF_MEMORY;
-    if (a.text == NULL || text == NULL || c == NULL)
+    int err = DP_ERR_NOMEM;
+    if (a.text == NULL || text == NULL)
         goto out;
     a.text[0] = '\0';
-    (void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
-    (void)curl_easy_setopt(c, CURLOPT_URL, url_nexo);
-    (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, text);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &a);
-    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT, PAY_WAIT_S);
-    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    code = curl_easy_perform(c);
-    if (code == CURLE_OK && a.n > 0) {
+    err = http_ask(o->socket, "/nexo/", text, PAY_WAIT_S, take, &a);
+    if (err == DP_OK && a.n > 0) {
         quoted = dp_json_quote_numbers(a.text, a.n);
         root = quoted == NULL ? NULL : json_loads(quoted, 0, NULL);
         if (root == NULL)
             (void)fprintf(stderr, "doorpay: the daemon's answer is not JSON: %.200s\n", a.text);
-    } else if (code == CURLE_OK) {
+    } else if (err == DP_OK) {
         root = json_object(); /* the answer to an Abort is empty */
     }
 out:
-    if (code != CURLE_OK)
-        explain(o, code);
-    if (c != NULL)
-        curl_easy_cleanup(c);
+    if (err < 0)
+        explain(o, err);
     free(quoted);
     free(text);
     free(a.text);
@@ -183,29 +175,18 @@ out:
     return root;
 }
 
-static size_t copy_out(char *p, size_t size, size_t n, void *user)
+static bool copy_out(void *user, const char *p, size_t n)
 {
     FILE *out = user;
-    size_t done = fwrite(p, size, n, out);
-    (void)fflush(out);
-    return done * size;
+    return fwrite(p, 1, n, out) == n && fflush(out) == 0;
 }
 
 int sale_events(const struct sale_options *o, FILE *out)
 {
-    CURL *c = curl_easy_init();
-    CURLcode code;
-    if (c == NULL)
-        return 1;
-    (void)curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
-    (void)curl_easy_setopt(c, CURLOPT_URL, url_events);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, copy_out);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
-    code = curl_easy_perform(c);
-    if (code != CURLE_OK)
-        explain(o, code);
-    curl_easy_cleanup(c);
-    return code == CURLE_OK ? 0 : 1;
+    int err = http_ask(o->socket, "/events", NULL, 0, copy_out, out);
+    if (err < 0)
+        explain(o, err);
+    return err < 0 ? 1 : 0;
 }
 
 /* ---- reading answers ---- */

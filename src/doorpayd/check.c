@@ -128,7 +128,7 @@ static bool check_from_till(unsigned type, const union dp_msg_body *b)
         return check_reverse(&b->reverse.reverse);
     case DP_MSG_STATUS:
         return FLAG(b->status.query.by_tx) && TEXT(b->status.query.sale_id) &&
-               TEXT(b->status.query.service_id);
+               TEXT(b->status.query.service_id) && TEXT(b->status.query.parcel);
     case DP_MSG_ABORT:
         return TEXT(b->abort.sale_id) && TEXT(b->abort.service_id);
     case DP_MSG_FORWARD:

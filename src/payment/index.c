@@ -287,17 +287,37 @@ void index_see(struct index *x, struct round *round, const struct dp_record *r)
     }
 }
 
+static bool is_paid(const struct entry *e)
+{
+    bool approved = e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE ||
+                    (e->mode == DP_MODE_DEFERRED && e->forward != DP_FORWARD_DECLINED);
+    return approved && !e->reversed && !e->is_reversal;
+}
+
 const struct entry *index_paid(const struct index *x, const char *sale_id, const char *sale_tx)
 {
     if (sale_tx[0] == '\0')
         return NULL;
     for (uint32_t i = 0; i < x->n; i++) {
         const struct entry *e = &x->entries[i];
-        bool paid = e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE ||
-                    (e->mode == DP_MODE_DEFERRED && e->forward != DP_FORWARD_DECLINED);
-        if (paid && !e->reversed && !e->is_reversal && strcmp(e->sale_tx, sale_tx) == 0 &&
-            strcmp(e->sale_id, sale_id) == 0)
+        if (is_paid(e) && strcmp(e->sale_tx, sale_tx) == 0 && strcmp(e->sale_id, sale_id) == 0)
             return e;
     }
     return NULL;
+}
+
+const struct entry *index_by_parcel(const struct index *x, const char *parcel)
+{
+    const struct entry *found = NULL;
+    if (parcel[0] == '\0')
+        return NULL;
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct entry *e = &x->entries[i];
+        if (e->is_reversal || strcmp(e->parcel, parcel) != 0)
+            continue;
+        if (found == NULL || (is_paid(e) && !is_paid(found)) ||
+            (is_paid(e) == is_paid(found) && e->wall_ms >= found->wall_ms))
+            found = e;
+    }
+    return found;
 }

@@ -110,6 +110,8 @@ struct entry *index_by_tx(struct index *x, const uint8_t tx[16]);
 struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id);
 /* Every record goes through here: the index and the round are a function of the journal. */
 void index_see(struct index *x, struct round *round, const struct dp_record *r);
+/* A parcel's payment: one that is paid and not undone, else the last one; NULL. */
+const struct entry *index_by_parcel(const struct index *x, const char *parcel);
 /* The approved, unreversed payment of a sale's transaction, or NULL. */
 const struct entry *index_paid(const struct index *x, const char *sale_id, const char *sale_tx);
 

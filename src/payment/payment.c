@@ -281,6 +281,8 @@ void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_s
     struct dp_pay_result r;
     const struct entry *e = q->by_tx ? index_by_tx(&p->index, q->tx)
                                      : index_by_service(&p->index, q->sale_id, q->service_id);
+    if (!q->by_tx && q->service_id[0] == '\0')
+        e = index_by_parcel(&p->index, q->parcel);
     if (p->stopped) {
         refuse(p, request, DP_REASON_UNKNOWN); /* memory may be ahead of what is durable */
         return;

@@ -270,12 +270,13 @@ static void parse_status(struct walk *w, json_t *body, struct nexo_request *out)
 {
     json_t *request = object(w, body, "TransactionStatusRequest", true);
     json_t *by_tx = object(w, request, "POITransactionID", false);
+    text(w, request, "SaleReferenceID", out->status.parcel, sizeof out->status.parcel, false);
     out->status_category = NEXO_PAYMENT;
     out->status.by_tx = by_tx != NULL;
     if (by_tx != NULL)
         parse_tx(w, by_tx, out->status.tx);
     else
-        parse_reference(w, request, true, out);
+        parse_reference(w, request, out->status.parcel[0] == '\0', out);
 }
 
 static void parse_admin(struct walk *w, json_t *body, struct nexo_request *out)

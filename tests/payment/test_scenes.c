@@ -827,6 +827,34 @@ static void dual_message_is_completed_by_an_advice_under_the_same_numbers(void *
     assert_int_equal(b.last_forwarded.stan, b.last_requested.stan);
 }
 
+static struct dp_pay_result status_of_parcel(const char *parcel)
+{
+    struct dp_status_query q;
+    memset(&q, 0, sizeof q);
+    (void)snprintf(q.parcel, sizeof q.parcel, "%s", parcel);
+    dp_payment_status(w.p, 77, &q);
+    return w.results[--w.results_n].result;
+}
+
+static void parcel_leads_to_the_payment_that_stands_for_it(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of_parcel("6A1").state, DP_PAY_NOT_FOUND);
+    world_pay(&w, 1, "S1", 100);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+    assert_string_equal(status_of_parcel("6A1").service_id, "S1");
+    world_pay(&w, 2, "S2", 200);
+    world_tap_offline(&w);
+    w.now += 1000;
+    world_pay(&w, 3, "S3", 300); /* a mistake, declined */
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+    assert_string_equal(status_of_parcel("6A1").service_id, "S2");
+    world_reverse(&w, 4, "R1", world_result(&w, 2)->tx);
+    assert_string_equal(status_of_parcel("6A1").service_id, "S3");
+    assert_int_equal(status_of_parcel("6A2").state, DP_PAY_NOT_FOUND);
+    assert_int_equal(status_of_parcel("").state, DP_PAY_NOT_FOUND);
+}
+
 static void diagnosis_names_the_trouble(void **state)
 {
     struct dp_diagnosis d;
@@ -884,6 +912,7 @@ int main(void)
         TEST(payment_at_the_door_waits_for_the_message_under_way),
         TEST(held_messages_stay_until_released),
         TEST(dual_message_is_completed_by_an_advice_under_the_same_numbers),
+        TEST(parcel_leads_to_the_payment_that_stands_for_it),
         TEST(diagnosis_names_the_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -620,6 +620,11 @@ static void status_repeats_the_answer_by_either_id(void **state)
               "PaymentResponse.Response.Result",
               "Success");
     json_decref(r);
+    r = ask(message("TransactionStatus",
+                    "\"TransactionStatusRequest\":{\"SaleReferenceID\":\"PARCEL1\"}"));
+    assert_string_equal(self.query.parcel, "PARCEL1");
+    assert_false(self.query.by_tx);
+    json_decref(r);
     self.result.state = DP_PAY_NOT_FOUND;
     self.result.reason = DP_REASON_NOT_FOUND;
     r = ask(message("TransactionStatus",
