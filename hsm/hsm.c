@@ -43,8 +43,8 @@ static int find(const char *uri, const struct hsm_ops **ops, const char **where)
 
 int dp_hsm_open(const char *uri, struct dp_hsm **out)
 {
-    const struct hsm_ops *ops;
-    const char *where;
+    const struct hsm_ops *ops = NULL;
+    const char *where = NULL;
     int err = find(uri, &ops, &where);
     *out = NULL;
     if (err == DP_OK)
@@ -63,8 +63,8 @@ void dp_hsm_free(struct dp_hsm **hsm)
 
 int dp_hsm_provision(const char *uri)
 {
-    const struct hsm_ops *ops;
-    const char *where;
+    const struct hsm_ops *ops = NULL;
+    const char *where = NULL;
     int err = find(uri, &ops, &where);
     if (err == DP_OK)
         err = ops->provision != NULL ? ops->provision(where) : DP_ERR_UNSUPPORTED;
