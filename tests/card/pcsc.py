@@ -241,13 +241,13 @@ def card_taken_out_just_before_is_not_taken_for_the_next_one():
     s = Service()
     r = Reader(s.socket())
     is_(r.ask("open"), "ok")
-    for _ in range(3):
+    for pause in (0.8, 0, 0.1, 0.3, 0.8):
         c = card("cda-online")
         starts(r.ask("wait 5000"), "ok")
         is_(r.ask("off"), "ok")
         take_out(c)
         r.send("wait 5000")  # the service has not seen yet that it is gone
-        time.sleep(0.8)
+        time.sleep(pause)
         c = card("cda-online")
         starts(r.answer(), "ok")
         starts(r.ask("send " + SELECT), "ok")
