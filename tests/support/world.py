@@ -605,7 +605,8 @@ class World:
 
     def verify_journal(self, directory=None, hsm=True):
         """doorpay journal verify: its document with "exit_status" (0 fresh, 3 freshness unknown,
-        4 rollback, 5 tampered). The daemon need not be stopped."""
+        4 rollback, 5 tampered). hsm: held against the token's anchor; the daemon must be stopped
+        then, for it has the token."""
         args = ["journal", "verify", directory or self.journals]
         if hsm:
             args += ["--hsm", f"soft:{self.token}"]
