@@ -23,6 +23,7 @@
 
 #define WAIT_SLICE_MS      100    /* between two looks whether the payment was cancelled */
 #define ANSWER_PATIENCE_MS 180000 /* the vault always answers sooner: it has the time-outs */
+#define MUTE_MS            1500   /* a card that is just being put in or taken out is mute too */
 #define READER_RETRY_MS    1000
 #define READER_CHECK_MS    5000
 
@@ -231,6 +232,7 @@ static void outcome_error(struct dp_card_outcome *o, enum dp_emv_reason reason, 
 static int connect_card(struct dp_card *card)
 {
     int64_t left = self.order.wait_ms;
+    int mute_left = MUTE_MS;
     bool found_anew = false;
     on_ui(NULL, DP_EMV_UI_PRESENT_CARD);
     while (left > 0) {
@@ -248,6 +250,12 @@ static int connect_card(struct dp_card *card)
         if ((err == DP_ERR_UNREACHABLE || err == DP_ERR_NOT_FOUND) && !found_anew) {
             found_anew = true; /* service or reader came back as another: once is no failure */
             continue;
+        }
+        if (err == DP_ERR_UNSUPPORTED && mute_left > 0) {
+            union dp_msg_body body;
+            mute_left -= WAIT_SLICE_MS;
+            (void)!wait_for(DP_MSG_NONE, WAIT_SLICE_MS, &body);
+            err = DP_ERR_TIMEOUT;
         }
         if (err != DP_ERR_TIMEOUT)
             return err;
