@@ -32,6 +32,9 @@ static const struct {
 #ifdef CLI_ISO8583
     {"iso8583", dp_cmd_iso8583, "decode|encode|layout      acquirer messages, wire logs, layouts"},
 #endif
+#ifdef CLI_CARD
+    {"card", dp_cmd_card, "replay --transcript FILE  a recorded card through the kernel"},
+#endif
 #ifdef CLI_TLV
     {"tlv", dp_cmd_tlv, "HEX                       EMV data in words"},
 #endif
