@@ -169,7 +169,8 @@ typedef void dp_journal_each(void *user, const struct dp_record *record);
 /*
  * Opens the one journal below the store's root for writing, or begins one; recovery and the anchor
  * rule are done here. DP_ERR_BUSY: another writer; DP_ERR_TAMPERED / DP_ERR_ROLLBACK: no payment
- * may be taken, the bytes are kept; DP_ERR_TOKEN, DP_ERR_IO, DP_ERR_FULL.
+ * may be taken, the bytes are kept; DP_ERR_STATE: a round whose close was interrupted has been
+ * closed now, and the next opening begins another; DP_ERR_TOKEN, DP_ERR_IO, DP_ERR_FULL.
  */
 DP_PUBLIC DP_MUST_USE int dp_journal_open(const struct dp_journal_config *config,
                                           dp_journal_each *each, void *user,
@@ -206,7 +207,9 @@ enum dp_side_kind {
 };
 
 /* Keeps a sealed blob for tx; commitment is what the chain holds. Durable after the next
- * dp_journal_flush, which flushes the side store first. */
+ * dp_journal_flush, which flushes the side store first. DP_ERR_DUPLICATE: there is one;
+ * DP_ERR_LIMIT, DP_ERR_FULL: it is not kept, and the journal goes on; DP_ERR_UNSUPPORTED: the token
+ * cannot wrap. */
 DP_PUBLIC DP_MUST_USE int dp_side_put(struct dp_journal *j, const uint8_t tx[16],
                                       enum dp_side_kind kind, struct dp_bytes blob,
                                       uint8_t commitment[32]);
@@ -255,7 +258,8 @@ struct dp_verify_result {
 /*
  * Reads and verifies the journal below the store's root; each (may be NULL) is called for every
  * record in order, whether or not a later one fails: nothing handed to it is trusted before the
- * verdict. Returns DP_OK with a verdict, or DP_ERR_NOT_FOUND, DP_ERR_IO.
+ * verdict. Returns DP_OK with a verdict, or DP_ERR_NOT_FOUND, DP_ERR_IO; DP_ERR_DUPLICATE: there are
+ * several journals, and one must be named; DP_ERR_LIMIT, DP_ERR_NOMEM, DP_ERR_CRYPTO.
  */
 DP_PUBLIC DP_MUST_USE DP_PARSES int dp_journal_verify(const struct dp_store *store,
                                                       const struct dp_verify_options *options,
