@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A journal as files. First byte: 0 a segment's header; 1 frames; 2 the bodies of records and
+ * frames; 3 segments as they stand on disk, each padded with zeros to its size; 4 a header and
+ * frames, whose check sums are made right, so that what stands behind them is met: flags u8, length
+ * u16, payload. The verifier is given the anchor of the journal that the seeds were made from.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#include <doorpay/journal.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/reader.h"
+#include "base/writer.h"
+#include "journal/body.h"
+#include "journal/segment.h"
+#include "journal/side.h"
+
+#define SEGMENT_BYTES 8192
+#define FILES_MAX     3
+#define STARTS_BATCH  1
+
+#include "journal_seed.h" /* seed_anchor, seed_records, seed_totals */
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static uint8_t files[FILES_MAX][SEGMENT_BYTES];
+static int files_n;
+
+/* ---- the store: read only, one directory ---- */
+
+static int store_open(void *ctx, const char *name, bool write, int *file)
+{
+    (void)ctx;
+    DP_ASSERT(!write && strncmp(name, "./", 2) == 0);
+    *file = (int)segment_number(name + 2) - 1;
+    return *file >= 0 && *file < files_n ? DP_OK : DP_ERR_NOT_FOUND;
+}
+
+static int store_read_at(void *ctx, int file, uint64_t offset, void *p, size_t n, size_t *got)
+{
+    (void)ctx;
+    DP_ASSERT(offset == 0 && n == SEGMENT_BYTES);
+    memcpy(p, files[file], n);
+    *got = n;
+    return DP_OK;
+}
+
+static int store_size(void *ctx, int file, uint64_t *size)
+{
+    (void)ctx;
+    (void)file;
+    *size = SEGMENT_BYTES;
+    return DP_OK;
+}
+
+static void store_close(void *ctx, int file)
+{
+    (void)ctx;
+    (void)file;
+}
+
+static int store_list(void *ctx, const char *name, void (*each)(void *user, const char *name),
+                      void *user)
+{
+    char segment[SEGMENT_NAME_BYTES];
+    (void)ctx;
+    (void)name;
+    for (int i = 0; i < files_n; i++) {
+        segment_name((uint32_t)i + 1, segment);
+        each(user, segment);
+    }
+    return DP_OK;
+}
+
+static const struct dp_store_ops ops = {
+    .open = store_open,
+    .read_at = store_read_at,
+    .size = store_size,
+    .close = store_close,
+    .list = store_list,
+};
+
+/* ---- a verdict and what must hold of it ---- */
+
+static void see(void *user, const struct dp_record *r)
+{
+    uint64_t *seen = user;
+    DP_ASSERT(r->seq == *seen);
+    ++*seen;
+}
+
+static void verify(bool anchor)
+{
+    const struct dp_store store = {&ops, NULL};
+    struct dp_verify_options o;
+    struct dp_verify_result v;
+    uint64_t seen = 0;
+    memset(&o, 0, sizeof o);
+    o.has_anchor = anchor;
+    memcpy(o.anchor, seed_anchor, sizeof o.anchor);
+    if (dp_journal_verify(&store, &o, see, &seen, &v) != DP_OK)
+        return;
+    DP_ASSERT(seen == v.records && v.words[0] != '\0');
+    DP_ASSERT(v.rule == NULL || v.has_seq);
+    DP_ASSERT(v.verdict != DP_VERDICT_TAMPERED || v.rule != NULL);
+    DP_ASSERT(v.signed_size <= v.records);
+    if (v.verdict != DP_VERDICT_FRESH)
+        return;
+    /* only what the token has bound, every record of it */
+    DP_ASSERT(anchor && v.rule == NULL && !v.torn_tail);
+    DP_ASSERT(v.records == seed_records);
+    DP_ASSERT(memcmp(v.anchor, seed_anchor, sizeof v.anchor) == 0);
+    DP_ASSERT(memcmp(&v.totals, seed_totals, sizeof v.totals) == 0);
+}
+
+static void as_on_disk(const uint8_t *p, size_t n)
+{
+    memset(files, 0, sizeof files);
+    for (files_n = 0; files_n < FILES_MAX && n > 0; files_n++) {
+        size_t part = n < SEGMENT_BYTES ? n : SEGMENT_BYTES;
+        memcpy(files[files_n], p, part);
+        p += part;
+        n -= part;
+    }
+}
+
+static uint64_t seq_of(struct dp_bytes payload, uint64_t *records)
+{
+    struct dp_bytes cose;
+    uint64_t seq;
+    if (signature_read(payload.p, payload.n, &seq, &cose) == DP_OK)
+        return seq;
+    return (*records)++;
+}
+
+static void from_frames(const uint8_t *p, size_t n)
+{
+    struct segment_header h;
+    struct dp_reader r;
+    struct dp_writer w;
+    uint32_t batch = SEGMENT_HEADER_BYTES;
+    uint64_t records = 0;
+    memset(files, 0, sizeof files);
+    memset(&h, 0, sizeof h);
+    dp_reader_init(&r, p, n);
+    dp_read_copy(&r, h.journal, sizeof h.journal);
+    h.number = 1;
+    h.bytes = SEGMENT_BYTES;
+    segment_header_write(&h, files[0]);
+    files_n = 1;
+    dp_writer_init(&w, files[0], SEGMENT_BYTES);
+    w.n = SEGMENT_HEADER_BYTES;
+    while (r.err == DP_OK && r.left > 0) {
+        uint8_t flags = dp_read_u8(&r);
+        struct dp_bytes payload = dp_read_bytes(&r, dp_read_u16(&r));
+        if (r.err != DP_OK || payload.n < 1 || payload.n > DP_JOURNAL_RECORD_MAX ||
+            frame_bytes(payload.n) > w.max - w.n)
+            break;
+        if ((flags & STARTS_BATCH) != 0)
+            batch = (uint32_t)w.n;
+        frame_write(&w, h.salt, seq_of(payload, &records), batch, payload);
+    }
+}
+
+/* ---- the parsers alone ---- */
+
+static void header(const uint8_t *p, size_t n)
+{
+    uint8_t bytes[SEGMENT_HEADER_BYTES] = {0}, again[SEGMENT_HEADER_BYTES];
+    struct segment_header h;
+    memcpy(bytes, p, n < sizeof bytes ? n : sizeof bytes);
+    if (segment_header_read(bytes, &h) != DP_OK)
+        return;
+    segment_header_write(&h, again);
+    DP_ASSERT(memcmp(again, bytes, 12) == 0); /* then come features that may be ignored */
+    DP_ASSERT(memcmp(again + 16, bytes + 16, 80) == 0);
+}
+
+static void frames(const uint8_t *p, size_t n)
+{
+    struct segment s = {files[0], SEGMENT_BYTES, {0}};
+    uint32_t at = SEGMENT_HEADER_BYTES, before = 0;
+    struct frame f;
+    enum frame_state state;
+    memset(files[0], 0, SEGMENT_BYTES);
+    memcpy(files[0], p, n < SEGMENT_BYTES ? n : SEGMENT_BYTES);
+    while ((state = frame_read(&s, at, before, 7, &f)) == FRAME_GOOD) {
+        DP_ASSERT(f.offset == at && f.next > at && f.next <= s.n && f.next % 8 == 0);
+        DP_ASSERT(f.payload.p >= s.p + at && f.payload.p + f.payload.n <= s.p + f.next);
+        before = f.batch;
+        at = f.next;
+    }
+    DP_ASSERT(segment_used(&s, at) >= at);
+    if (state == FRAME_END)
+        DP_ASSERT(segment_used(&s, at) == at && !frame_later(&s, at));
+    else if (at > SEGMENT_HEADER_BYTES)
+        (void)(frame_later(&s, at) || frame_same_batch(&s, at, SEGMENT_HEADER_BYTES));
+}
+
+static void bodies(const uint8_t *p, size_t n)
+{
+    static struct checkpoint c;
+    static struct epoch e;
+    struct side_item item;
+    struct dp_bytes cose;
+    uint64_t seq;
+    uint8_t again[1024];
+    size_t again_n = 0;
+    if (n > sizeof again)
+        return;
+    if (checkpoint_read(p, n, &c) == DP_OK) {
+        DP_ASSERT(checkpoint_write(&c, again, sizeof again, &again_n) == DP_OK);
+        DP_ASSERT(again_n == n && memcmp(again, p, n) == 0);
+    }
+    if (epoch_read(p, n, &e) == DP_OK) {
+        DP_ASSERT(epoch_write(&e, again, sizeof again, &again_n) == DP_OK);
+        DP_ASSERT(again_n == n && memcmp(again, p, n) == 0);
+    }
+    if (signature_read(p, n, &seq, &cose) == DP_OK) {
+        DP_ASSERT(signature_write(seq, cose, again, sizeof again, &again_n) == DP_OK);
+        DP_ASSERT(again_n == n && memcmp(again, p, n) == 0);
+    }
+    if (side_item_read(p, n, &item) == DP_OK) {
+        DP_ASSERT(side_item_write(&item, again, sizeof again, &again_n) == DP_OK);
+        DP_ASSERT(again_n == n && memcmp(again, p, n) == 0);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    switch (data[0] % 5) {
+    case 0:
+        header(data + 1, size - 1);
+        return 0;
+    case 1:
+        frames(data + 1, size - 1);
+        return 0;
+    case 2:
+        bodies(data + 1, size - 1);
+        return 0;
+    case 3:
+        as_on_disk(data + 1, size - 1);
+        break;
+    default:
+        from_frames(data + 1, size - 1);
+        break;
+    }
+    verify(true);
+    verify(false);
+    return 0;
+}
