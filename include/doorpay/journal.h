@@ -258,8 +258,8 @@ struct dp_verify_result {
 /*
  * Reads and verifies the journal below the store's root; each (may be NULL) is called for every
  * record in order, whether or not a later one fails: nothing handed to it is trusted before the
- * verdict. Returns DP_OK with a verdict, or DP_ERR_NOT_FOUND, DP_ERR_IO; DP_ERR_DUPLICATE: there are
- * several journals, and one must be named; DP_ERR_LIMIT, DP_ERR_NOMEM, DP_ERR_CRYPTO.
+ * verdict. Returns DP_OK with a verdict, or DP_ERR_NOT_FOUND, DP_ERR_IO; DP_ERR_DUPLICATE: there
+ * are several journals, and one must be named; DP_ERR_LIMIT, DP_ERR_NOMEM, DP_ERR_CRYPTO.
  */
 DP_PUBLIC DP_MUST_USE DP_PARSES int dp_journal_verify(const struct dp_store *store,
                                                       const struct dp_verify_options *options,
