@@ -235,22 +235,6 @@ static int connect_card(struct pcsc_reader *r, struct dp_card_info *info)
     return err;
 }
 
-/* A card that cannot be powered may have been taken out just now, or changed for another, and the
- * service has not seen it yet: it gets the time to see it. */
-static int connect_again(struct pcsc_reader *r, struct dp_card_info *info)
-{
-    int64_t deadline = now_ms() + REMOVAL_SEEN_MS;
-    int err;
-    do {
-        err = wait_for(r, false, now_ms() + SLICE_MS);
-        if (err == DP_OK)
-            return DP_ERR_GONE;
-        if (err == DP_ERR_TIMEOUT)
-            err = connect_card(r, info);
-    } while (err == DP_ERR_UNSUPPORTED && now_ms() < deadline);
-    return err;
-}
-
 static int wait_card(void *ctx, int timeout_ms, struct dp_card_info *info)
 {
     struct pcsc_reader *r = ctx;
@@ -263,8 +247,6 @@ static int wait_card(void *ctx, int timeout_ms, struct dp_card_info *info)
             err = wait_for(r, true, deadline);
         if (err == DP_OK)
             err = connect_card(r, info);
-        if (err == DP_ERR_UNSUPPORTED)
-            err = connect_again(r, info);
         /* taken away between the look and the connection: wait for the next one */
     } while (err == DP_ERR_GONE && now_ms() < deadline);
     return err == DP_ERR_GONE ? DP_ERR_TIMEOUT : err;

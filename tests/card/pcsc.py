@@ -237,27 +237,6 @@ def card_pulled_out_in_the_middle_is_gone_and_the_next_one_works():
     s.end()
 
 
-def card_taken_out_just_before_is_not_taken_for_the_next_one():
-    s = Service()
-    r = Reader(s.socket())
-    is_(r.ask("open"), "ok")
-    for pause in (0.8, 0, 0.1, 0.3, 0.8):
-        c = card("cda-online")
-        starts(r.ask("wait 5000"), "ok")
-        is_(r.ask("off"), "ok")
-        take_out(c)
-        r.send("wait 5000")  # the service has not seen yet that it is gone
-        time.sleep(pause)
-        c = card("cda-online")
-        starts(r.answer(), "ok")
-        starts(r.ask("send " + SELECT), "ok")
-        is_(r.ask("off"), "ok")
-        take_out(c)
-        is_(r.ask("removal 5000"), "ok")
-    r.end()
-    s.end()
-
-
 def a_card_without_a_sound_atr_is_not_readable():
     s = Service()
     r = Reader(s.socket())
@@ -365,7 +344,6 @@ TESTS = (no_service_is_unreachable, no_reader_is_not_found, reader_is_chosen_by_
          tells_interface_and_protocol, exchanges_what_the_card_said,
          card_is_ours_alone_until_power_off,
          card_pulled_out_in_the_middle_is_gone_and_the_next_one_works,
-         card_taken_out_just_before_is_not_taken_for_the_next_one,
          a_card_without_a_sound_atr_is_not_readable, cancel_from_a_signal_ends_a_wait_at_once, service_that_dies_is_unreachable_and_found_again,
          service_that_dies_in_an_exchange_is_unreachable,
          reader_that_goes_is_not_found_and_found_again)
