@@ -96,7 +96,10 @@ void card_data_drop(struct dp_payment *p, const uint8_t tx[16])
     static const enum dp_side_kind kinds[] = {DP_SIDE_PAN, DP_SIDE_TRACK2};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         int err = dp_side_drop(p->journal, tx, kinds[i]);
-        if (err < 0 && err != DP_ERR_NOT_FOUND)
-            dp_log(DP_LOG_WARNING, "sealed card data could not be dropped: %s", dp_strerr(err));
+        if (err < 0 && err != DP_ERR_NOT_FOUND) {
+            dp_log(DP_LOG_ERROR, "sealed card data could not be dropped: %s; nothing may go on",
+                   dp_strerr(err));
+            p->stopped = true;
+        }
     }
 }

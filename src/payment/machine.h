@@ -177,8 +177,8 @@ int message_card_from(struct dp_payment *p, const uint8_t tx[16],
 int message_card_stored(struct dp_payment *p, const uint8_t tx[16], bool track2,
                         struct message_card *out);
 void message_card_wipe(struct message_card *c);
-/* Nothing of tx's card is needed any more: unreadable after the next shred. A failure is logged,
- * the shred finds it again. */
+/* Nothing of tx's card is needed any more: unreadable after the next shred. A failure is fail-stop.
+ */
 void card_data_drop(struct dp_payment *p, const uint8_t tx[16]);
 
 /* ---- forward.c ---- */

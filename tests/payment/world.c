@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <psa/crypto.h>
@@ -19,6 +20,18 @@
 
 static const uint8_t initial_key[16] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 static const uint8_t initial_id[8] = {0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56};
+
+/* The token's files lose no power here (the disk in memory does), and there are thousands of its
+ * flushes: libc's own are not called. */
+int fsync(int fd)
+{
+    return fd < 0 ? -1 : 0;
+}
+
+int fdatasync(int fd)
+{
+    return fd < 0 ? -1 : 0;
+}
 
 /* ---- what the machine is given ---- */
 
