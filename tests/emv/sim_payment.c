@@ -203,7 +203,8 @@ static bool cryptogram_is_good(const struct sim_payment *p, struct dp_bytes emv)
     field(emv, 0x82, in.aip, 2);
     field(emv, 0x9F36, in.atc, 2);
     field(emv, 0x9F26, got, 8);
-    assert_int_equal(dp_tlv_find(emv, 0x9F10, &iad), DP_OK);
+    if (dp_tlv_find(emv, 0x9F10, &iad) != DP_OK)
+        return false; /* a script took it out: our cards all have it */
     assert_true(iad.n <= sizeof in.iad);
     memcpy(in.iad, iad.p, iad.n);
     in.iad_n = iad.n;

@@ -51,7 +51,7 @@ static void approves_online_when_issuer_and_card_agree(void **state)
     static const char *const cards[] = {"cda-online", "dda", "dda-offline",
                                         "no-oda",     "sda", "cobadged"};
     for (size_t i = 0; i < sizeof cards / sizeof cards[0]; i++) {
-        print_message("%s\n", cards[i]);
+        print_message("# %s\n", cards[i]);
         sim_payment_open(&p, cards[i]);
         sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
         assert_true(p.result.went_online && p.cryptogram_good);

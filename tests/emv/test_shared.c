@@ -149,7 +149,7 @@ static void each(const char *file, void (*fn)(const json_t *), size_t wanted)
     {
         if (!is_from(c, file))
             continue;
-        print_message("%s\n", name_of(c));
+        print_message("# %s\n", name_of(c));
         take(c);
         fn(c);
         count++;
