@@ -11,6 +11,7 @@
 
 #include "base/hex.h"
 #include "cli.h"
+#include "file.h"
 
 #define HEAD_BYTES_MAX 4096
 
@@ -88,19 +89,11 @@ static int read_text(const char *path, char text[HEAD_BYTES_MAX])
     return CLI_DONE;
 }
 
+/* The identity key, as `doorpay key show` tells it. */
 static int read_trust(const char *path, struct dp_verify_options *v)
 {
-    char text[HEAD_BYTES_MAX];
-    size_t n = 0;
-    int status = read_text(path, text);
-    if (status != CLI_DONE)
-        return status;
-    text[strcspn(text, "\r\n")] = '\0';
-    if (dp_hex_decode(text, strlen(text), v->identity, sizeof v->identity, &n) != DP_OK ||
-        n != sizeof v->identity || v->identity[0] != 4)
-        return complain(path, "not an identity key: 130 hex digits, beginning with 04, are wanted");
-    v->has_identity = true;
-    return CLI_DONE;
+    v->has_identity = file_read_point(path, v->identity) == DP_OK;
+    return v->has_identity ? CLI_DONE : CLI_FAILED;
 }
 
 static bool member_hex(json_t *o, const char *name, uint8_t *out, size_t n)
