@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A whole payment with a card that says whatever it likes. First byte, bits:
- *   0 T=0   1 a link   2 the issuer answers   3 and approves   4 AIDs match in part
+ *   0 T=0   1 a link   2 the issuer answers   3 and approves   4 AIDs match in part; contactless:
+ *   a cardholder verification is required
  *   5 authentication that fails declines   6 no offline approval   7 contactless
  * Second byte: so many bytes of issuer scripts follow. The rest is what the card answers: two bytes
  * of length (FFFF: the card is gone, FFFE: the reader reports more than it had room for), bytes.
@@ -42,10 +43,15 @@ static const char *const moduli[] = {
     "C8D5B27E4CB4C26697EEC7877AE3C7672BF26B196899A82CBC1DAE3E2317A13784DEBB1B97043A871F4ED366"
     "7185D3D7E479737B62420C3A966610FCCE45450170AF6579DF1A02DD2A4F666DA20EA8305A786A4B41114373"
     "C3885D7B911A17EC3AFC37F85310FCB825D47A765FFCC2AA09DA1D116BD2AB4158277297D9A1A675DE16262D",
+    "BD969486B8D7DD7D9DC35ED3DB0E42D8CBA2E72D356EF7394E9D696FD68A86D6A6A09667984A2B0CFBD42600"
+    "948EA4A2B7473B9698A64205B59DF1A1779A7A5868386C3DD42A5B5E036D38B01C24F250E1E855EC59F226D1"
+    "1EA3F2CCCFEFFF5204597641FCFD17586586E026F8AA810C4E11269B8C1330D90FAEC982C227EC1478D6D847"
+    "3D31AF4A127AF7F2D64236247A500FD2F87E74F9632AFEDAA44D63FB9D30EBFA57F4D45357F65990685C1467",
 };
-static const uint32_t exponents[] = {3, 65537};
+static const uint32_t exponents[] = {3, 65537, 3};
+static const uint8_t indexes[] = {0x01, 0x02, 0x21};
 
-static struct dp_emv_ca_key ca_keys[2];
+static struct dp_emv_ca_key ca_keys[3];
 static struct dp_emv_kernel *kernel;
 
 static const struct dp_emv_aid application = {
@@ -93,12 +99,12 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     dp_log_set(mute, NULL, DP_LOG_DEBUG);
     must(psa_crypto_init() == PSA_SUCCESS);
     must(dp_emv_kernel_new(&kernel) == DP_OK);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         size_t n = 0;
         must(dp_hex_decode(moduli[i], strlen(moduli[i]), ca_keys[i].modulus,
                            sizeof ca_keys[i].modulus, &n) == DP_OK);
         memcpy(ca_keys[i].rid, application.aid, 5);
-        ca_keys[i].index = (uint8_t)(i + 1);
+        ca_keys[i].index = indexes[i];
         ca_keys[i].modulus_n = (uint16_t)n;
         ca_keys[i].exponent = exponents[i];
         ca_keys[i].expiry = 20491231;
@@ -190,6 +196,15 @@ static void check(const struct world *w, int err, const struct dp_emv_result *r)
              s->authentication_result == DP_EMV_AUTH_PASSED);
         must((s->cid & 0xC0) == 0x40 && (s->tvr[0] & 0xCC) == 0 && r->emv_n > 0);
     }
+    if (r->outcome == DP_EMV_APPROVED_OFFLINE && s->interface == DP_INTERFACE_CONTACTLESS) {
+        must(w->policy_asked && (w->flags & NO_OFFLINE) == 0 && s->kernel == 3);
+        must(s->authentication == DP_EMV_AUTH_FDDA &&
+             s->authentication_result == DP_EMV_AUTH_PASSED);
+        must((s->cid & 0xC0) == 0x40 && (s->tvr[0] & 0xCC) == 0 && r->emv_n > 0);
+    }
+    /* a phone's word that it knows its owner counts only when it is signed */
+    if (s->cvm == DP_EMV_CVM_DEVICE)
+        must(s->authentication_result == DP_EMV_AUTH_PASSED);
     if (r->outcome == DP_EMV_APPROVED_ONLINE || r->outcome == DP_EMV_REVERSE)
         must(r->went_online && (w->flags & ISSUER_APPROVES) != 0);
     if (r->outcome == DP_EMV_DEFERRED)
@@ -215,7 +230,7 @@ static void payment(struct world *w)
                                        .ifd_serial = "00000001",
                                        .aids_n = 2,
                                        .ca_keys = ca_keys,
-                                       .ca_keys_n = 2};
+                                       .ca_keys_n = 3};
     struct dp_emv_transaction transaction = {.amount = {2350, 978, 2},
                                              .local = {2026, 11, 24, 10, 30, 0},
                                              .unpredictable_number = {0xA1, 0xB2, 0xC3, 0xD4},
@@ -230,13 +245,15 @@ static void payment(struct world *w)
     aid.partial = (w->flags & PARTIAL) != 0;
     taps.kernel = 3;
     taps.cl_transaction_limit = 50000;
-    taps.cl_cvm_limit = 5000;
+    taps.cl_cvm_limit = (w->flags & PARTIAL) != 0 ? 1000 : 5000;
+    taps.cl_floor_limit = 5000;
     memcpy(taps.ttq, "\x33\x00\x40\x00", 4);
     aids[0] = aid;
     aids[1] = taps;
     terminal.aids = aids;
     transaction.online_possible = (w->flags & LINK) != 0;
     transaction.offline_allowed = (w->flags & NO_OFFLINE) == 0;
+    transaction.kernel3_offline_max = 2500;
     transaction.oda_failure_declines = (w->flags & FAILURE_DECLINES) != 0;
     if ((w->flags & ON_T0) != 0)
         info.protocol = DP_PROTOCOL_T0;
