@@ -82,7 +82,9 @@ static void a_bin_comes_only_with_its_applications(void **state)
     assert_true(dp_params_bin_permits(p, "99990799", a, sizeof a));
     assert_true(dp_params_bin_permits(p, "999904", longer, sizeof longer)); /* a prefix */
     assert_false(dp_params_bin_permits(p, "999904", other, sizeof other));
-    assert_false(dp_params_bin_permits(p, "999904", rid, sizeof rid)); /* shorter than the prefix */
+    /* shorter than the prefix, whatever stands behind it in memory */
+    assert_false(dp_params_bin_permits(p, "999904", rid, sizeof rid));
+    assert_false(dp_params_bin_permits(p, "999904", a, sizeof a - 1));
     assert_false(dp_params_bin_permits(p, "999900", a, sizeof a));
     assert_false(dp_params_bin_permits(p, "99990099", a, sizeof a));
     /* 99990850 to 99990899: what is known of the card decides */
