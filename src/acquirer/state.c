@@ -286,7 +286,6 @@ static void see_reversal(struct dp_acquirer *a, const struct dp_record *r)
     m->mode = sale->mode;
     m->interface = sale->interface;
     m->cvm = sale->cvm;
-    memcpy(m->parcel, sale->parcel, sizeof m->parcel);
 }
 
 static void see_void(struct dp_acquirer *a, const struct dp_record *r)
@@ -349,7 +348,6 @@ static void see_settled(struct dp_acquirer *a, const struct dp_record *r)
     see_stan(a, r->stan);
     memset(&a->batch, 0, sizeof a->batch);
     a->batch.batch = settled + 1;
-    memset(&a->totals, 0, sizeof a->totals);
 }
 
 void dp_acquirer_see(struct dp_acquirer *a, const struct dp_record *r)

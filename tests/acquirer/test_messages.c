@@ -256,6 +256,25 @@ static void a_reversal_names_what_it_reverses(void **state)
     assert_field(11, "000002");
 }
 
+static void a_reversal_says_how_its_sale_was_read_when_that_is_known(void **state)
+{
+    struct dp_acquirer_job job;
+    uint32_t stan = world_offline(&w, 4, 2350);
+    assert_int_equal(world_forward(&w, 0, &job), DP_ACQUIRER_JOB_ADVICE);
+    (void)world_reverse(&w, 4, stan, 4000);
+    dp_acquirer_kick(w.a);
+    assert_int_equal(world_forward(&w, 0, &job), DP_ACQUIRER_JOB_ADVICE);
+    struct dp_acquirer_answer answer;
+    uint8_t p[DP_ISO8583_MESSAGE_MAX];
+    assert_int_equal(world_answer(&w, p, host_reply(&w, w.sent, w.sent_n, 0, p), &answer),
+                     DP_ACQUIRER_ADVICE);
+    assert_int_equal(world_forward(&w, 0, &job), DP_ACQUIRER_JOB_REVERSAL);
+    assert_as_table(4);
+    assert_field(22, "500401C54240");
+    assert_tag(DP_DE48_MODE, "02");
+    assert_tag(DP_DE48_PARCEL, "4A4A443030303030303034");
+}
+
 static void dual_message_captures_by_an_advice_under_the_same_numbers(void **state)
 {
     struct dp_acquirer_job job;
@@ -371,6 +390,7 @@ int main(void)
         UNIT(a_deferred_request_says_so_and_carries_sealed_track_2),
         UNIT(an_advice_and_its_repeat_keep_their_numbers),
         UNIT(a_reversal_names_what_it_reverses),
+        UNIT(a_reversal_says_how_its_sale_was_read_when_that_is_known),
         UNIT(dual_message_captures_by_an_advice_under_the_same_numbers),
         UNIT(totals_and_network_messages_have_the_fields_of_their_columns),
         UNIT(the_mac_covers_everything_before_it),

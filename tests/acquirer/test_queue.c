@@ -102,6 +102,8 @@ static void an_advice_goes_before_its_own_reversal(void **state)
     (void)world_offline(&w, 2, 200);
     assert_job(0, DP_ACQUIRER_JOB_ADVICE, 1); /* it may have been heard: a VOID is too late */
     (void)world_reverse(&w, 1, stan, 4000);
+    assert_false(unsent(1)); /* and stays so: what is reversed is not void too */
+    assert_int_equal(captured(1), 0);
     assert_job(1, DP_ACQUIRER_JOB_ADVICE, 2);
     answered(0, DP_ACQUIRER_ADVICE);
     assert_job(1, DP_ACQUIRER_JOB_NONE, 0);
@@ -125,6 +127,7 @@ static void a_deferred_payment_is_asked_again_under_a_new_stan_after_its_reversa
     dp_acquirer_failed(w.a, &job, 0);
     dp_acquirer_kick(w.a);
     assert_job(1, DP_ACQUIRER_JOB_REVERSAL, 1);
+    assert_job(2, DP_ACQUIRER_JOB_NONE, 0); /* the payment is due, its reversal not yet again */
     dp_acquirer_kick(w.a);
     assert_job(1, DP_ACQUIRER_JOB_REVERSAL, 1); /* still not answered: not asked again yet */
     answered(400, DP_ACQUIRER_REVERSAL);
@@ -208,6 +211,9 @@ static void what_was_not_sent_or_is_reversed_already_is_not_reversed(void **stat
     assert_int_equal(dp_acquirer_fill_reversal(w.a, tx, stan, 4000, &r), DP_ERR_NOT_FOUND);
     world_tx(2, tx);
     stan = world_online(&w, 2, 100);
+    (void)snprintf(r.tid, sizeof r.tid, "T9999999");
+    assert_int_equal(dp_acquirer_fill_reversal(w.a, tx, stan, 4021, &r), DP_OK);
+    assert_string_equal(r.tid, WORLD_TID); /* the host knows it by the sale's terminal */
     assert_int_equal(dp_acquirer_fill_reversal(w.a, tx, stan + 1, 4000, &r), DP_ERR_NOT_FOUND);
     (void)world_reverse(&w, 2, stan, 4021);
     assert_int_equal(dp_acquirer_fill_reversal(w.a, tx, stan, 4021, &r), DP_ERR_DUPLICATE);

@@ -160,6 +160,18 @@ static void more_reversed_than_sold_makes_us_the_debtor(void **state)
     assert_memory_equal(dp_iso8583_get(&m, 97).p, "D0000000000001000", 17);
 }
 
+static void a_sale_that_ends_after_its_batch_counts_in_no_other(void **state)
+{
+    struct dp_record r;
+    uint32_t stan = world_online(&w, 1, 1000);
+    memset(&r, 0, sizeof r);
+    r.type = DP_RECORD_SETTLED;
+    r.batch = 1;
+    world_see(&w, &r);
+    world_outcome(&w, 1, 1000, stan, true);
+    assert_batch(2, 0, 0, 0, 0);
+}
+
 static void nothing_is_settled_while_something_is_unsent(void **state)
 {
     struct dp_record r;
@@ -249,6 +261,21 @@ static void stans_wrap_and_pass_over_what_is_outstanding(void **state)
     assert_int_equal(world_online(&w, 7, 100), 4);
 }
 
+static void a_leap_day_counts_from_march_on(void **state)
+{
+    struct dp_record r;
+    world_record(&w, DP_RECORD_OUTCOME, 1, 100, &r);
+    w.wall_ms = INT64_C(1831550400000); /* 15 January 2028, 12:00 UTC */
+    assert_int_equal(dp_acquirer_fill_advice(w.a, &r), DP_OK);
+    assert_memory_equal(r.rrn, "801512", 6);
+    w.wall_ms = INT64_C(1836734400000); /* 15 March 2028 */
+    assert_int_equal(dp_acquirer_fill_advice(w.a, &r), DP_OK);
+    assert_memory_equal(r.rrn, "807512", 6);
+    w.wall_ms = INT64_C(1805112000000); /* 15 March 2027 */
+    assert_int_equal(dp_acquirer_fill_advice(w.a, &r), DP_OK);
+    assert_memory_equal(r.rrn, "707412", 6);
+}
+
 static void a_late_record_does_not_turn_the_numbers_back(void **state)
 {
     struct dp_record r;
@@ -257,6 +284,7 @@ static void a_late_record_does_not_turn_the_numbers_back(void **state)
     assert_int_equal(dp_acquirer_pack_totals(w.a, &r, w.sent, sizeof w.sent, &w.sent_n), DP_OK);
     assert_int_equal(r.stan, 1);
     assert_int_equal(world_online(&w, 1, 100), 2);
+    world_outcome(&w, 1, 100, 2, false); /* so that 2 is free again */
     world_see(&w, &r);
     assert_int_equal(world_online(&w, 2, 100), 3);
 }
@@ -271,11 +299,13 @@ int main(void)
         UNIT(dual_message_counts_at_the_completion),
         UNIT(totals_are_sent_and_the_next_batch_begins),
         UNIT(more_reversed_than_sold_makes_us_the_debtor),
+        UNIT(a_sale_that_ends_after_its_batch_counts_in_no_other),
         UNIT(nothing_is_settled_while_something_is_unsent),
         UNIT(the_hosts_totals_come_back),
         UNIT(totals_must_match_and_say_their_verdict),
         UNIT(a_sign_on_is_answered_once),
         UNIT(stans_wrap_and_pass_over_what_is_outstanding),
+        UNIT(a_leap_day_counts_from_march_on),
         UNIT(a_late_record_does_not_turn_the_numbers_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,12 +135,12 @@ static bool read_all(SSL *ssl, uint8_t *p, size_t n)
     return true;
 }
 
-static bool answer(SSL *ssl, const uint8_t *frame, size_t n, enum behaviour b)
+static bool answer(SSL *ssl, const uint8_t *frame, size_t n, enum behaviour b, int connection)
 {
     uint8_t twice[2 * 2050];
     if (b == SLOW)
         (void)poll(NULL, 0, 200);
-    if (b == CLOSE_IN_FRAME) {
+    if (b == CLOSE_IN_FRAME && connection == 0) {
         (void)SSL_write(ssl, frame, (int)(n / 2));
         return false;
     }
@@ -159,7 +159,8 @@ static bool answer(SSL *ssl, const uint8_t *frame, size_t n, enum behaviour b)
 
 static void converse(SSL *ssl, enum behaviour b, int connection)
 {
-    static const uint8_t too_long[] = {0x08, 0x01, 1, 2, 3}, empty[] = {0, 0};
+    static const uint8_t too_long[] = {0x08, 0x01, 1, 2, 3}, empty[] = {0, 0},
+                         both[] = {0, 1, 'x', 0, 0};
     uint8_t frame[2 + 2048];
     if (b == CLOSE_FIRST && connection == 0)
         return;
@@ -167,6 +168,8 @@ static void converse(SSL *ssl, enum behaviour b, int connection)
         (void)SSL_write(ssl, too_long, sizeof too_long);
     if (b == SEND_EMPTY)
         (void)SSL_write(ssl, empty, sizeof empty);
+    if (b == GOOD_AND_EMPTY)
+        (void)SSL_write(ssl, both, sizeof both);
     while (b == NO_READING)
         (void)poll(NULL, 0, 1000);
     for (;;) {
@@ -174,7 +177,8 @@ static void converse(SSL *ssl, enum behaviour b, int connection)
         if (!read_all(ssl, frame, 2))
             return;
         n = (size_t)frame[0] << 8 | frame[1];
-        if (n == 0 || n > 2048 || !read_all(ssl, frame + 2, n) || !answer(ssl, frame, n + 2, b))
+        if (n == 0 || n > 2048 || !read_all(ssl, frame + 2, n) ||
+            !answer(ssl, frame, n + 2, b, connection))
             return;
     }
 }

@@ -16,7 +16,8 @@
 enum behaviour {
     ECHO_FRAMES,
     ECHO_BYTE_BY_BYTE,
-    CLOSE_IN_FRAME,     /* the first frame is answered by half a frame */
+    CLOSE_IN_FRAME,     /* the first frame is answered by half a frame; later connections echo */
+    GOOD_AND_EMPTY,     /* a frame, and one of no bytes, in one record */
     SEND_TOO_LONG,      /* a frame of 2,049 bytes */
     SEND_EMPTY,         /* a frame of no bytes */
     NEVER_SHAKES_HANDS, /* TCP is all there is */

@@ -28,7 +28,7 @@ static struct {
     char words[DP_LINK_WORDS];
     uint8_t frame[DP_LINK_FRAME_MAX];
     size_t frame_n;
-    bool refuse, garbage;
+    bool refuse, garbage, answers_back;
 } said;
 
 static void on_connecting(void *ctx)
@@ -59,6 +59,8 @@ static void on_frame(void *ctx, const uint8_t *p, size_t n)
     said.frames++;
     memcpy(said.frame, p, n);
     said.frame_n = n;
+    if (said.answers_back)
+        assert_int_equal(dp_link_send(l, 55, p, n), DP_OK);
 }
 
 static void on_failed(void *ctx, uint32_t id, bool sent)
@@ -363,6 +365,8 @@ static void a_server_that_closes_inside_a_frame_is_noticed(void **state)
     assert_int_equal(said.failed_sent, 1);
     assert_int_equal(said.failed_unsent, 0);
     assert_int_equal(said.last_failed, 77);
+    run_until(&said.up, 2);
+    send_and_get_back(20); /* the half frame is forgotten */
 }
 
 static void a_frame_that_is_too_long_or_empty_ends_the_connection(void **state)
@@ -375,6 +379,43 @@ static void a_frame_that_is_too_long_or_empty_ends_the_connection(void **state)
     usual(SEND_EMPTY, true);
     run_until(&said.up, 2);
     assert_trouble(DP_LINK_FRAME, "empty or too long");
+}
+
+static void a_message_that_was_only_queued_is_told_as_not_sent(void **state)
+{
+    usual(GOOD_AND_EMPTY, true);
+    said.answers_back = true;
+    run_until(&said.down, 1);
+    assert_int_equal(said.trouble, DP_LINK_FRAME);
+    assert_int_equal(said.failed_sent, 0);
+    assert_int_equal(said.failed_unsent, 1);
+    assert_int_equal(said.last_failed, 55);
+}
+
+static int drawn_159(void *ctx, uint8_t *out, size_t n)
+{
+    static const uint32_t value = 159;
+    assert_int_equal(n, sizeof value);
+    memcpy(out, &value, n);
+    return DP_OK;
+}
+
+static void the_pause_doubles_up_to_its_most(void **state)
+{
+    static const struct dp_random fixed = {NULL, drawn_159};
+    static const int pauses[] = {1 + 159 % 20, 1 + 159 % 40, 1 + 159 % 80, 1 + 159 % 100,
+                                 1 + 159 % 100};
+    config.random = &fixed;
+    usual(ECHO_FRAMES, true);
+    server_stop(&server);
+    for (int i = 0; i < 5; i++) {
+        run_until(&said.down, i + 1);
+        assert_in_range(dp_link_timeout_ms(l), pauses[i] - 15, pauses[i]);
+    }
+    dp_link_kick(l);
+    assert_int_equal(dp_link_timeout_ms(l), 0);
+    run_until(&said.down, 6);
+    assert_in_range(dp_link_timeout_ms(l), pauses[0] - 15, pauses[0]);
 }
 
 static void after_a_loss_it_comes_back(void **state)
@@ -461,6 +502,8 @@ int main(void)
         UNIT(frames_may_come_in_any_pieces),
         UNIT(a_server_that_closes_inside_a_frame_is_noticed),
         UNIT(a_frame_that_is_too_long_or_empty_ends_the_connection),
+        UNIT(a_message_that_was_only_queued_is_told_as_not_sent),
+        UNIT(the_pause_doubles_up_to_its_most),
         UNIT(after_a_loss_it_comes_back),
         UNIT(a_restarted_server_is_found_again),
         UNIT(messages_that_did_not_leave_are_told_apart),
