@@ -11,6 +11,8 @@
 #include "base/hex.h"
 #include "ledger.h"
 
+#define MTI_AUTHORISATION 1100 /* dual message: authorised, and captured by its 1220 alone */
+
 struct import {
     struct ledger *ledger;
     char journal[33];
@@ -76,7 +78,8 @@ static void set_state(struct import *i, const char *tx, int64_t stan, const char
 
 static void see_outcome(struct import *i, const struct dp_record *r)
 {
-    bool waits = r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED;
+    bool authorised = r->mode == DP_MODE_ONLINE && r->mti == MTI_AUTHORISATION;
+    bool waits = authorised || r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED;
     char tx[33];
     (void)hex16(r->tx, tx);
     run(i, ledger_exec(i->ledger,
@@ -86,7 +89,7 @@ static void see_outcome(struct import *i, const struct dp_record *r)
                        dp_reason_name((enum dp_reason)r->reason), r->bin, r->last4, r->auth_code,
                        (int64_t)r->wall_ms, waits ? "pending" : "none", i->journal, tx));
     if (r->mode == DP_MODE_ONLINE)
-        set_state(i, tx, r->stan, "captured", r->auth_code);
+        set_state(i, tx, r->stan, authorised ? "pending" : "captured", r->auth_code);
     else if (r->mode == DP_MODE_OFFLINE)
         add_movement(i, r, tx, "SALE", "pending", r->amount.minor);
     else if (r->mode == DP_MODE_DECLINED && r->stan != 0 && r->action_code[0] != '\0' &&
@@ -102,6 +105,10 @@ static void see_forwarded(struct import *i, const struct dp_record *r)
     if (r->result < 1 || r->result > 4)
         return;
     (void)hex16(r->tx, tx);
+    if (r->result == 1 && r->mti == MTI_AUTHORISATION) { /* its completion is still to come */
+        set_state(i, tx, r->stan, "pending", r->auth_code);
+        return;
+    }
     set_state(i, tx, r->stan, states[r->result], r->auth_code);
     if (r->result == 1 || r->result == 2)
         run(i, ledger_exec(i->ledger, "UPDATE payment SET forward = ? WHERE journal = ? AND tx = ?",

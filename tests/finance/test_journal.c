@@ -93,16 +93,21 @@ static void intent(uint8_t tx, int64_t minor)
     put(&r);
 }
 
-static uint32_t requested(uint8_t tx, int64_t minor, enum dp_mode mode)
+static uint32_t requested_by(uint8_t tx, int64_t minor, enum dp_mode mode, uint32_t mti)
 {
     struct dp_record r;
     begin(&r, DP_RECORD_REQUESTED, tx, minor);
     r.mode = mode;
     r.stan = ++stan;
-    r.mti = 1200;
+    r.mti = mti;
     (void)snprintf(r.rrn, sizeof r.rrn, "6328%08u", stan);
     put(&r);
     return stan;
+}
+
+static uint32_t requested(uint8_t tx, int64_t minor, enum dp_mode mode)
+{
+    return requested_by(tx, minor, mode, 1200);
 }
 
 static void outcome(uint8_t tx, int64_t minor, enum dp_mode mode, uint32_t its_stan,
@@ -198,6 +203,48 @@ static int64_t is_payment(uint8_t tx, const char *where)
 }
 
 /* ---- tests ---- */
+
+static void authorised(uint8_t tx, int64_t minor)
+{
+    struct dp_record r;
+    begin(&r, DP_RECORD_OUTCOME, tx, minor);
+    r.mode = DP_MODE_ONLINE;
+    r.stan = requested_by(tx, minor, DP_MODE_ONLINE, 1100);
+    r.mti = 1100;
+    memcpy(r.action_code, "000", 4);
+    put(&r);
+    assert_int_equal(dp_journal_checkpoint(j), DP_OK);
+}
+
+/* Dual message: an 1100 that was approved is captured by its completion, not before. */
+static void an_authorisation_waits_for_its_completion(void **state)
+{
+    uint32_t its;
+    (void)state;
+    intent(1, 100);
+    authorised(1, 100);
+    intent(2, 200);
+    authorised(2, 200);
+    forwarded(2, 200, stan, 1220, 1);
+    intent(3, 300);
+    outcome(3, 300, DP_MODE_DEFERRED, 0, "");
+    its = requested_by(3, 300, DP_MODE_DEFERRED, 1100);
+    forwarded(3, 300, its, 1100, 1);
+    intent(4, 400);
+    outcome(4, 400, DP_MODE_DEFERRED, 0, "");
+    its = requested_by(4, 400, DP_MODE_DEFERRED, 1100);
+    forwarded(4, 400, its, 1100, 1);
+    forwarded(4, 400, its, 1220, 1);
+    import();
+    for (uint8_t tx = 1; tx <= 3; tx += 2) {
+        assert_int_equal(in_state(tx, "SALE", "pending"), 1);
+        assert_int_equal(is_payment(tx, "forward = 'pending'"), 1);
+    }
+    for (uint8_t tx = 2; tx <= 4; tx += 2) {
+        assert_int_equal(in_state(tx, "SALE", "captured"), 1);
+        assert_int_equal(is_payment(tx, "forward = 'accepted'"), 1);
+    }
+}
 
 static void each_way_a_payment_ends_becomes_its_state(void **state)
 {
@@ -420,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(each_way_a_payment_ends_becomes_its_state),
         TEST(a_deferred_payment_waits_and_is_accepted_or_declined_later),
+        TEST(an_authorisation_waits_for_its_completion),
         TEST(a_cancelled_payment_is_marked_and_its_reversal_counted),
         TEST(a_sale_cancelled_before_it_was_sent_is_void),
         TEST(an_advice_that_was_given_up_is_known_as_such),
