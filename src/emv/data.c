@@ -76,6 +76,17 @@ static bool must_be_sound(uint32_t tag)
     return false;
 }
 
+/* A file's control information may not say beforehand what processing options and records will. */
+static bool belongs_in_selection(const struct dp_tlv_tag *known)
+{
+    static const uint32_t templates[] = {0x6F, 0xA5, 0xBF0C};
+    for (size_t i = 0; i < sizeof known->inside / sizeof known->inside[0]; i++)
+        for (size_t j = 0; j < sizeof templates / sizeof templates[0]; j++)
+            if (known->inside[i] == templates[j])
+                return true;
+    return false;
+}
+
 int emv_data_take(struct emv_data *d, const struct dp_tlv *t, enum emv_origin origin)
 {
     const struct dp_tlv_tag *known = dp_tlv_tag_find(t->tag);
@@ -84,6 +95,8 @@ int emv_data_take(struct emv_data *d, const struct dp_tlv *t, enum emv_origin or
     if (t->value.n == 0 || dp_tlv_is_template(t->tag))
         return DP_OK;
     if (known != NULL && known->origin != DP_TLV_CARD)
+        return DP_OK;
+    if (known != NULL && origin == EMV_FROM_SELECTION && !belongs_in_selection(known))
         return DP_OK;
     if (before != NULL && before->origin == EMV_FROM_CARD)
         return DP_ERR_DUPLICATE;

@@ -38,7 +38,8 @@ DP_MUST_USE int emv_data_set(struct emv_data *d, uint32_t tag, enum emv_origin o
                              const void *p, size_t n);
 /*
  * Takes one element the card gave. An empty value counts as absent; a template, what is the
- * terminal's, and a value of wrong length that no step needs are passed over. DP_ERR_DUPLICATE: the
+ * terminal's, what does not belong in file control information, and a value of wrong length that
+ * no step needs are passed over. DP_ERR_DUPLICATE: the
  * card gave this tag before; DP_ERR_RANGE: wrong length of an element steps rely on; DP_ERR_LIMIT.
  */
 DP_MUST_USE int emv_data_take(struct emv_data *d, const struct dp_tlv *t, enum emv_origin origin);

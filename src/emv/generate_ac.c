@@ -17,10 +17,11 @@
 /* PDOL, CDOL1, CDOL2, and an answer */
 #define HASHED_MAX (3 * sizeof((struct emv_values *)NULL)->p + DP_CARD_DATA_MAX)
 
+/* What the card said before, of itself and its owner, an answer does not change. */
 static int keep(struct dp_emv_kernel *k, uint32_t tag, struct dp_bytes v)
 {
     const struct dp_tlv_tag *known = dp_tlv_tag_find(tag);
-    if (known != NULL && known->origin != DP_TLV_CARD)
+    if ((known != NULL && known->origin != DP_TLV_CARD) || emv_data_has(&k->data, tag))
         return DP_OK;
     if (known != NULL && (v.n < known->min || v.n > known->max))
         return DP_ERR_RANGE;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <doorpay/tlv.h>
 #include <psa/crypto.h>
 
 #include "sim_payment.h"
@@ -86,6 +87,26 @@ static void unknown_elements_are_harmless(void **state)
           "generate-ac-1 replace 77269F2701809F3602000A9F26081122334455667788"
           "DF0101AA9F6E0401020304BF0C03500141009000",
           DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+}
+
+static void an_answer_changes_nothing_the_card_said_before(void **state)
+{
+    struct dp_bytes emv, aip, name;
+    first("no-oda",
+          "generate-ac-1 replace "
+          "772D9F2701809F3602000A9F260811223344556677888202FFFF5A021111950500000000008407A000000999"
+          "01777F9000",
+          DP_EMV_ENDED, DP_EMV_REASON_CARD_ERROR); /* 7F: an element that is none */
+    first("no-oda",
+          "generate-ac-1 replace "
+          "772C9F2701809F3602000A9F260811223344556677888202FFFF5A021111950500000000008407A000000999"
+          "01779000",
+          DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    emv = (struct dp_bytes){p.online_emv, p.online_emv_n};
+    assert_int_equal(dp_tlv_find(emv, 0x82, &aip), DP_OK);
+    assert_memory_equal(aip.p, p.result.summary.aip, 2);
+    assert_int_equal(dp_tlv_find(emv, 0x84, &name), DP_OK);
+    assert_memory_equal(name.p, p.aids[0].aid, 7);
 }
 
 static void after_approval_anything_but_a_tc_is_reversed(void **state)
@@ -207,6 +228,7 @@ int main(void)
         cmocka_unit_test(answers_that_are_none_end_the_payment),
         cmocka_unit_test(format_1_and_2_are_told_apart),
         cmocka_unit_test(unknown_elements_are_harmless),
+        cmocka_unit_test(an_answer_changes_nothing_the_card_said_before),
         cmocka_unit_test(after_approval_anything_but_a_tc_is_reversed),
         cmocka_unit_test(after_a_decline_a_tc_changes_nothing),
         cmocka_unit_test(without_a_link_a_second_answer_that_is_none_defers_nothing),

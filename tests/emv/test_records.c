@@ -184,6 +184,25 @@ static void unknown_and_foreign_elements_are_harmless(void **state)
     step_end(&s);
 }
 
+static void selection_cannot_say_what_processing_options_will(void **state)
+{
+    /* AIP, AFL, PAN and an expiry date in the FCI */
+    struct dp_bytes name;
+    step_begin(&s);
+    name = emv_data_get(&s.k.data, 0x84);
+    assert_int_equal(emv_fci_take(&s.k,
+                                  step_hex("6F298407A0000009990101A51E820201008701019404080101005A0"
+                                           "211115F2403491231BF0C0482027C00"),
+                                  name),
+                     DP_OK);
+    assert_false(emv_data_has(&s.k.data, 0x82) || emv_data_has(&s.k.data, 0x94) ||
+                 emv_data_has(&s.k.data, 0x5A) || emv_data_has(&s.k.data, 0x5F24));
+    assert_true(emv_data_has(&s.k.data, 0x87));
+    assert_int_equal(emv_gpo_take(&s.k, step_hex("770A82023800940408010100")), DP_OK);
+    assert_int_equal(s.k.aip[0], 0x38);
+    step_end(&s);
+}
+
 static void only_the_aip_may_be_signed_beside_records(void **state)
 {
     static const struct step_exchange aip[] = {{"00B2010C00", "70049F4A01829000"}};
@@ -302,6 +321,7 @@ int main(void)
         cmocka_unit_test(records_that_are_none_end_the_payment),
         cmocka_unit_test(an_element_in_two_records_ends_the_payment),
         cmocka_unit_test(unknown_and_foreign_elements_are_harmless),
+        cmocka_unit_test(selection_cannot_say_what_processing_options_will),
         cmocka_unit_test(only_the_aip_may_be_signed_beside_records),
         cmocka_unit_test(records_of_other_files_are_signed_whole),
         cmocka_unit_test(card_data_are_read),
