@@ -247,6 +247,8 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
     bool reversal = m->what == REVERSAL;
     if (p->what == FREE || m->what == FREE)
         return "FORWARDED names a message that was never made";
+    if (r->has_amount && r->amount.minor != p->amount)
+        return "FORWARDED has another amount than its sale";
     if (m->completing && r->mti == MTI_ADVICE && r->result != 3) {
         m->completing = false;
         p->forwarded = true;
@@ -260,8 +262,6 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
         return "FORWARDED after a VOID";
     if (r->result != 4 && reversal != (r->result == 3))
         return "FORWARDED has a result that its message cannot have";
-    if (r->has_amount && r->amount.minor != p->amount)
-        return "FORWARDED has another amount than its sale";
     m->closed = true;
     m->completing = m->authorisation && r->result == 1;
     if (p->open_stan == m->stan)

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How one transaction may go on. A step is TYPE, its STAN, and what it needs: I intent, Q requested
+ * (o online, d deferred, a online by 1100), O outcome (o online, f offline, d deferred, n declined,
+ * r declined with an action code), R reversal of the STAN after '<', V void, F forwarded with its
+ * result (c: a completion, accepted). A '!' marks the last step, which must be refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "journal/ledger.h"
+
+static enum dp_mode mode_of(char c)
+{
+    switch (c) {
+    case 'o':
+    case 'a':
+        return DP_MODE_ONLINE;
+    case 'f':
+        return DP_MODE_OFFLINE;
+    case 'd':
+        return DP_MODE_DEFERRED;
+    default:
+        return DP_MODE_DECLINED;
+    }
+}
+
+/* "Qo5": fills r. */
+static void step(const char *s, struct dp_record *r)
+{
+    static const struct {
+        char letter;
+        enum dp_record_type type;
+    } types[] = {{'I', DP_RECORD_INTENT},   {'Q', DP_RECORD_REQUESTED}, {'O', DP_RECORD_OUTCOME},
+                 {'R', DP_RECORD_REVERSAL}, {'V', DP_RECORD_VOID},      {'F', DP_RECORD_FORWARDED}};
+    memset(r, 0, sizeof *r);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (types[i].letter == s[0])
+            r->type = types[i].type;
+    assert_true(r->type != 0);
+    r->has_tx = r->has_amount = true;
+    r->tx[0] = 1;
+    r->amount.minor = strchr(s, '$') != NULL ? 999 : 1000;
+    if (r->type == DP_RECORD_REQUESTED || r->type == DP_RECORD_OUTCOME) {
+        r->mode = mode_of(s[1]);
+        r->mti = s[1] == 'a' ? 1100 : 1200;
+        if (s[1] == 'r')
+            memcpy(r->action_code, "116", 4);
+        r->stan = (uint32_t)strtoul(s + 2, NULL, 10);
+    } else if (r->type == DP_RECORD_FORWARDED) {
+        r->result = s[1] == 'c' ? 1 : (uint32_t)(s[1] - '0');
+        r->mti = s[1] == 'c' ? 1220 : 1200;
+        r->stan = (uint32_t)strtoul(s + 2, NULL, 10);
+    } else if (r->type == DP_RECORD_REVERSAL) {
+        r->stan = (uint32_t)strtoul(s + 1, NULL, 10);
+        r->original.stan = (uint32_t)strtoul(strchr(s, '<') + 1, NULL, 10);
+    } else if (r->type == DP_RECORD_VOID) {
+        r->has_original_tx = true;
+        memcpy(r->original_tx, r->tx, sizeof r->original_tx);
+    }
+}
+
+static void goes(const char *history)
+{
+    struct ledger *l = NULL;
+    char text[128], *at, *kept = NULL;
+    assert_int_equal(ledger_new(&l), DP_OK);
+    snprintf(text, sizeof text, "%s", history);
+    for (at = strtok_r(text, " ", &kept); at != NULL; at = strtok_r(NULL, " ", &kept)) {
+        struct dp_record r;
+        const char *why;
+        bool refused = at[0] == '!';
+        step(at + refused, &r);
+        assert_int_equal(ledger_see(l, &r, &why), DP_OK);
+        if ((why != NULL) != refused)
+            fail_msg("%s: %s is %s", history, at, why != NULL ? why : "taken");
+    }
+    ledger_free(&l);
+}
+
+static void all_go(const char *const *histories, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        goes(histories[i]);
+}
+
+#define ALL_GO(...)                                                                                \
+    do {                                                                                           \
+        static const char *const histories[] = {__VA_ARGS__};                                      \
+        all_go(histories, sizeof histories / sizeof histories[0]);                                 \
+    } while (0)
+
+static void every_way_a_payment_ends(void **state)
+{
+    (void)state;
+    ALL_GO("I Qo1 Oo1",                  /* approved online */
+           "I Qo1 Or1",                  /* declined by the issuer */
+           "I On0",                      /* declined here */
+           "I Qo1 R2<1 On0 F32",         /* no answer, taken back */
+           "I Qo1 R2<1 On1 F32",         /* approved, refused by the card, taken back */
+           "I Qo1 R2<1 Of3 F32 F13",     /* no answer, then approved offline */
+           "I !Oo1",                     /* online without having asked */
+           "I Of1 F11 R2<1 F32",         /* an advice, and its sale undone */
+           "I Of1 F21",                  /* an advice declined */
+           "I Of1 V",                    /* undone before it was sent */
+           "I Of1 R2<1 F11 F32",         /* an advice before its own reversal */
+           "I Od0 Qd1 F11",              /* deferred and approved */
+           "I Od0 Qd1 R2<1 Qd3 F13 F32", /* asked again under a new STAN */
+           "I Od0 V",                    /* deferred, never asked */
+           "I Od0 Qd1 F41",              /* given up */
+           "I Qa1 Oo1 Fc1",              /* dual message: a completion */
+           "I Qo1 Oo1 R2<1 F32");        /* a sale undone */
+}
+
+static void nothing_ends_twice_or_begins_late(void **state)
+{
+    (void)state;
+    ALL_GO("!Qo1", "!On0", "!V", "!F11", "!R2<1", /* without an INTENT */
+           "I !I", "I On0 !I", "I On0 !On0", "I Qo1 Oo1 !Oo1", "I Qo1 !Qo2", "I Qo1 Oo1 !Qo2",
+           "I Qo1 R2<1 !Qo1", "I Qo1 Oo1 R2<1 !R3<1", "I Of1 V !V", "I Of1 F11 !F11",
+           "I Of1 F11 !F41", "I Od0 Qd1 F11 !F11", "I Qo1 R2<1 On0 F32 !F32",
+           "I Od0 Qd1 R2<1 !F11");
+}
+
+static void what_is_open_is_closed_first(void **state)
+{
+    (void)state;
+    ALL_GO("I Qo1 !On0", "I Qo1 !Of2", "I Qo1 !Od0", "I Qo1 !Oo2", "I Qo1 !Or2", "I Qo1 !On1",
+           "I Od0 Qd1 !V", "I Od0 Qd1 !Qd2", "I Qo1 !F11", "I Qo1 Oo1 !F11");
+}
+
+static void each_message_has_the_answers_it_can_have(void **state)
+{
+    (void)state;
+    ALL_GO("I Of1 !F31", "I Qo1 R2<1 On0 !F12", "I Of1 V !F11", "I Of1 F11 !V", "I Of1 F21 !V",
+           "I Qo1 Oo1 !V", "I On0 !V", "I Of1 !R1<1", "I Of1 !R2<3", "I Of1 V !R2<1",
+           "I Qo1 R2<1 On0 !R3<2", "I !Of0", "I Od0 !Qo1", "I Of1 !Qd2", "I !Qf1", "I Qo1 Oo1 !Fc1",
+           "I Qa1 Oo1 Fc1 !Fc1", "I Qa1 Or1 !Fc1");
+}
+
+static void the_amount_is_one(void **state)
+{
+    (void)state;
+    ALL_GO("I !Qo1$", "I !On0$", "I Qo1 !R2<1$", "I Of1 !F11$", "I Of1 !V$", "I Qa1 Oo1 !Fc1$");
+}
+
+/* More transactions than the first table holds; each finds its own. */
+static void grows(void **state)
+{
+    struct ledger *l = NULL;
+    struct dp_record r;
+    const char *why;
+    (void)state;
+    assert_int_equal(ledger_new(&l), DP_OK);
+    for (unsigned round = 0; round < 2; round++)
+        for (uint32_t i = 0; i < 5000; i++) {
+            step(round == 0 ? "I" : "On0", &r);
+            memcpy(r.tx, &i, sizeof i);
+            assert_int_equal(ledger_see(l, &r, &why), DP_OK);
+            assert_null(why);
+        }
+    assert_int_equal(ledger_see(l, &r, &why), DP_OK);
+    assert_non_null(why);
+    ledger_free(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_a_payment_ends),
+        cmocka_unit_test(nothing_ends_twice_or_begins_late),
+        cmocka_unit_test(what_is_open_is_closed_first),
+        cmocka_unit_test(each_message_has_the_answers_it_can_have),
+        cmocka_unit_test(the_amount_is_one),
+        cmocka_unit_test(grows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
