@@ -456,8 +456,6 @@ static int cmd_decode(const struct iso8583_options *o)
         text = read_text("-", TEXT_MAX, &n);
         if (text == NULL)
             return CLI_FAILED;
-        while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-            n--;
         doc = decode(o, l, text, n);
         dp_wipe(text, TEXT_MAX);
         free(text);

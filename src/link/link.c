@@ -23,7 +23,7 @@
 #define RETRY_FIRST_MS 500
 #define RETRY_MAX_MS   60000
 #define STEADY_MS      10000 /* up for so long: the next loss starts the back-off afresh */
-#define READS_MAX      64    /* of one run, so that a flood does not keep the owner from its poll */
+#define READS_MAX      16    /* of one run, so that a flood does not keep the owner from its poll */
 
 enum phase {
     PHASE_WAITING = 0,
@@ -45,6 +45,7 @@ struct dp_link {
     enum phase phase;
     int fd;
     short wants; /* of the handshake, or of TLS beside reading */
+    bool more;   /* reading stopped half-way: what TLS holds already wakes no poll */
     struct addrinfo *addresses, *address;
     int64_t deadline_ms, retry_at_ms, up_since_ms;
     uint32_t exponent;
@@ -128,6 +129,7 @@ static void close_socket(struct dp_link *l)
         freeaddrinfo(l->addresses);
     l->addresses = l->address = NULL;
     l->phase = PHASE_WAITING;
+    l->more = false;
     memset(&l->in, 0, sizeof l->in);
 }
 
@@ -370,14 +372,17 @@ static bool take_bytes(struct dp_link *l, const uint8_t *p, size_t n)
 static void read_in(struct dp_link *l)
 {
     uint8_t bytes[4096];
+    l->more = true;
     for (int i = 0; i < READS_MAX && l->phase == PHASE_UP; i++) {
         size_t n = 0;
         enum tls_step step = tls_read(l->tls, bytes, sizeof bytes, &n);
         l->wants = step == TLS_WANTS_WRITE ? POLLOUT : 0;
         if (step == TLS_FAILED)
             lose_tls(l);
-        if (step != TLS_DONE || !take_bytes(l, bytes, n))
+        if (step != TLS_DONE || !take_bytes(l, bytes, n)) {
+            l->more = false;
             break;
+        }
     }
     dp_wipe(bytes, sizeof bytes);
 }
@@ -404,7 +409,7 @@ int dp_link_timeout_ms(const struct dp_link *l)
 {
     int64_t wait;
     if (l->phase == PHASE_UP)
-        return -1;
+        return l->more ? 0 : -1;
     wait = (l->phase == PHASE_WAITING ? l->retry_at_ms : l->deadline_ms) - now_ms(l);
     if (wait < 0)
         return 0;

@@ -127,6 +127,10 @@ def de55_and_de48_and_de56_are_taken_apart(_):
                        '05': '000102030405060708090A0B0C0D0E0F', '06': '4A' * 16,
                        '07': '20261124', '08': 1795636400000, '09': 1, '63': 'AB'}
     assert of_tag(fields[48], '63')['name'] == 'unknown'
+    odd = dict(REQUEST)  # lengths that are none of the tag's: as they came
+    odd[48] = tagged(_2=b'', _4=bytes(range(1, 10)), _8=b'\xFF' * 8, _9=b'\1\2')
+    values = {t['tag']: t['value'] for t in by_number(decoded(pack('1200', odd)))[48]['tags']}
+    assert values == {'02': 0, '04': '010203040506070809', '08': 'FF' * 8, '09': '0102'}, values
     got = by_number(decoded(pack('1420', REVERSAL)))
     assert got[56]['original'] == {'mti': 1200, 'stan': 7, 'local_datetime': '261124205320',
                                    'acquirer': '123456'}
@@ -200,7 +204,7 @@ def a_bad_line_of_a_wire_log_is_named_and_the_others_told(folder):
     path = f'{folder}/bad.log'
     good = pack('1210', {11: '000007', 39: '000'})
     with open(path, 'w', encoding='utf-8') as f:
-        f.write(f'< {good}\n{good}\n> 1200ZZ\n>\n> {"0" * 9000}\n< {good}')
+        f.write(f'< {good}\n>x{good}\n> 1200ZZ\n>\n> {"0" * 9000}\n< {good}')
     done = iso8583('decode', '--wire-log', path, '--json')
     assert done.returncode == 1
     messages = json.loads(done.stdout)['messages']

@@ -137,13 +137,22 @@ static bool read_all(SSL *ssl, uint8_t *p, size_t n)
 
 static bool answer(SSL *ssl, const uint8_t *frame, size_t n, enum behaviour b, int connection)
 {
-    uint8_t twice[2 * 2050];
+    uint8_t twice[2 * 2050], many[10000] = {0};
     if (b == SLOW)
         (void)poll(NULL, 0, 200);
     if (b == CLOSE_IN_FRAME && connection == 0) {
         (void)SSL_write(ssl, frame, (int)(n / 2));
         return false;
     }
+    for (size_t i = 0; i < sizeof many; i += 2000) {
+        many[i] = 1998 >> 8;
+        many[i + 1] = 1998 & 0xFF;
+    }
+    for (int i = 0; b == MANY_AT_ONCE && i < 6; i++)
+        if (SSL_write(ssl, many, sizeof many) <= 0)
+            return false;
+    if (b == MANY_AT_ONCE)
+        return true;
     if (b == TWO_IN_ONE) {
         memcpy(twice, frame, n);
         memcpy(twice + n, frame, n);

@@ -24,8 +24,9 @@ enum behaviour {
     SLOW,               /* 200 ms before the handshake and before each answer */
     CLOSE_FIRST,        /* the first connection is closed after the handshake; later ones echo */
     SPEAKS_HTTP,
-    TWO_IN_ONE, /* each frame comes back twice, in one record */
-    NO_READING  /* never reads, so that the pipe fills */
+    MANY_AT_ONCE, /* the first frame is answered by 30, five to a record of 10,000 bytes */
+    TWO_IN_ONE,   /* each frame comes back twice, in one record */
+    NO_READING    /* never reads, so that the pipe fills */
 };
 
 struct pki {

@@ -356,6 +356,21 @@ static void frames_may_come_in_any_pieces(void **state)
     assert_int_equal(said.frame_n, 5);
 }
 
+static void a_flood_is_taken_in_turns_and_none_is_left_lying(void **state)
+{
+    usual(MANY_AT_ONCE, true);
+    run_until(&said.up, 1);
+    assert_int_equal(dp_link_send(l, 1, (const uint8_t *)"x", 1), DP_OK);
+    dp_link_run(l);
+    (void)poll(NULL, 0, 300); /* all of it is here now */
+    dp_link_run(l);
+    assert_in_range(said.frames, 25, 29); /* the rest is in TLS: no poll would tell */
+    assert_int_equal(dp_link_timeout_ms(l), 0);
+    dp_link_run(l);
+    assert_int_equal(said.frames, 30);
+    assert_int_equal(dp_link_timeout_ms(l), -1);
+}
+
 static void a_server_that_closes_inside_a_frame_is_noticed(void **state)
 {
     usual(CLOSE_IN_FRAME, true);
@@ -500,6 +515,7 @@ int main(void)
         UNIT(a_server_that_does_not_shake_hands_times_out),
         UNIT(a_slow_server_blocks_nobody),
         UNIT(frames_may_come_in_any_pieces),
+        UNIT(a_flood_is_taken_in_turns_and_none_is_left_lying),
         UNIT(a_server_that_closes_inside_a_frame_is_noticed),
         UNIT(a_frame_that_is_too_long_or_empty_ends_the_connection),
         UNIT(a_message_that_was_only_queued_is_told_as_not_sent),
