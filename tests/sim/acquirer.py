@@ -569,6 +569,10 @@ def table_of_fields_is_held():
             m = t.payment(Tap(1000)) | change
             t.send(t.pack(m))
             assert wire.unpack(t.receive())[39] == "904", change
+        for change in ({2: "9999020000000010"}, {48: b"\x09\x01\x01"}):
+            m = t.payment(Tap(1000))
+            m.update({de: m.get(de, b"") + v if de == 48 else v for de, v in change.items()})
+            t.ask(m, "904")
         for missing in (3, 4, 7, 12, 22, 24, 37, 42, 48, 49, 55, 120):
             m = t.payment(Tap(1000))
             del m[missing]
