@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""docs.py ROOT: every link in the project's Markdown leads somewhere, and a newcomer gets from
-README to every room in two clicks. Speaks TAP."""
+"""docs.py ROOT: every link in the project's Markdown leads somewhere, a newcomer gets from README
+to every room in two clicks, and README links every document. Speaks TAP."""
 import os
 import re
 import sys
@@ -66,13 +66,23 @@ def far_rooms(root):
                 yield f'{folder} is not within two clicks of README.md'
 
 
+def unlinked(root):
+    """What stands in docs/ is named in README.md."""
+    named = {target for _, target, _ in links(root, 'README.md')}
+    folder = os.path.join(root, 'docs')
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        if f'docs/{name}' not in named and os.path.isfile(os.path.join(folder, name)):
+            yield f'README.md: does not link docs/{name}'
+
+
 def main():
     root = sys.argv[1]
     readme = os.path.isfile(os.path.join(root, 'README.md'))
     sys.exit(tap.report([
         ('every_link_leads_somewhere', list(broken(root))),
         ('every_room_is_two_clicks_from_readme',
-         list(far_rooms(root)) if readme else ['there is no README.md'])]))
+         list(far_rooms(root)) if readme else ['there is no README.md']),
+        ('every_document_is_linked_from_readme', list(unlinked(root)) if readme else [])]))
 
 
 main()
