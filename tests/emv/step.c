@@ -49,7 +49,8 @@ static int policy(void *ctx, const struct dp_emv_summary *summary,
     const struct step *s = ctx;
     assert_non_null(summary);
     assert_non_null(card);
-    *answer = s->policy;
+    if (!s->policy_silent)
+        *answer = s->policy;
     return DP_OK;
 }
 

@@ -16,6 +16,7 @@ struct step {
     struct dp_emv_aid aids[8];
     struct dp_emv_transaction transaction;
     struct dp_emv_policy_answer policy;
+    bool policy_silent; /* the callback answers nothing */
     struct dp_emv_result result;
     struct dp_emv_ops ops;
     struct dp_card card;

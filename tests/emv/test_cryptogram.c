@@ -152,6 +152,14 @@ static void without_a_link_a_second_answer_that_is_none_defers_nothing(void **st
     }
 }
 
+static void a_second_arqc_is_no_answer(void **state)
+{
+    sim_payment_open(&p, "cda-online"); /* that is asked for a TC, so that ARQC is less */
+    p.transaction.online_possible = false;
+    sim_payment_script(&p, "generate-ac-2 tag 9F27 80");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CARD_ERROR);
+}
+
 static void the_issuers_authentication_that_fails_is_told(void **state)
 {
     sim_payment_open_with(&p, "dda", "arpc = ignored");
@@ -232,6 +240,7 @@ int main(void)
         cmocka_unit_test(after_approval_anything_but_a_tc_is_reversed),
         cmocka_unit_test(after_a_decline_a_tc_changes_nothing),
         cmocka_unit_test(without_a_link_a_second_answer_that_is_none_defers_nothing),
+        cmocka_unit_test(a_second_arqc_is_no_answer),
         cmocka_unit_test(the_issuers_authentication_that_fails_is_told),
         cmocka_unit_test(a_card_that_asks_gets_the_tc_hash),
         cmocka_unit_test(the_tvr_of_the_message_is_the_one_the_card_signed),

@@ -272,6 +272,66 @@ static void missing_authentication_declines_where_the_parameter_says_so(void **s
     assert_true(sim_payment_tvr(&p, 0, 0x80));
 }
 
+/* A card of its own lines, whose authentication must fail with these TVR bits in byte 1. */
+static void authentication_fails(const char *card, const char *lines, const char *script,
+                                 uint8_t tvr)
+{
+    sim_payment_open_with(&p, card, lines);
+    sim_payment_script(&p, script);
+    assert_int_equal(sim_payment_run(&p), DP_OK);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_FAILED);
+    assert_int_equal(p.result.summary.tvr[0] & 0xEC, tvr);
+    assert_true(p.result.outcome != DP_EMV_APPROVED_OFFLINE);
+}
+
+static void data_that_authentication_needs_are_missed(void **state)
+{
+    authentication_fails("cda-offline", "", "read-record:3.1 drop 90", 0x24);
+    authentication_fails("cda-offline", "", "read-record:3.1 drop 8F", 0x24);
+    authentication_fails("cda-offline", "", "read-record:3.1 drop 9F32", 0x24);
+    authentication_fails("cda-offline", "", "read-record:3.2 drop 9F46", 0x24);
+    authentication_fails("dda", "", "read-record:3.2 drop 9F47", 0x28);
+    authentication_fails("sda", "", "read-record:3.2 drop 93", 0x60);
+}
+
+static void a_tag_list_of_more_than_the_aip_authenticates_nobody(void **state)
+{
+    /* the card signs as if the list did not count */
+    authentication_fails("cda-offline", "9F4A = 5F34", "generate-ac-1 delay 0", 0x04);
+    authentication_fails("sda", "9F4A = 5F34", "generate-ac-1 delay 0", 0x40);
+}
+
+static void lists_without_the_unpredictable_number_authenticate_nobody(void **state)
+{
+    authentication_fails("dda", "9F49 = 9F0206", "generate-ac-1 delay 0", 0x08);
+    assert_null(sim_payment_command(&p, INS_INTERNAL_AUTHENTICATE, 1, NULL));
+    authentication_fails("cda-offline", "8C = 9F02069505", "generate-ac-1 delay 0", 0x04);
+    assert_int_equal(sim_payment_command(&p, INS_GENERATE_AC, 1, NULL)[2], 0x80);
+}
+
+static void the_terminals_ddol_serves_where_the_card_has_none(void **state)
+{
+    sim_payment_open(&p, "dda");
+    sim_payment_script(&p, "read-record:2.2 drop 9F49");
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_PASSED);
+    sim_payment_open(&p, "dda");
+    p.aids[0].ddol_n = 0;
+    sim_payment_script(&p, "read-record:2.2 drop 9F49");
+    assert_int_equal(sim_payment_run(&p), DP_OK);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_FAILED);
+}
+
+static void what_the_pdol_sent_is_signed_too(void **state)
+{
+    const uint8_t *c;
+    sim_payment_open_with(&p, "cda-offline", "9F38 = 9F02069F33039F3704");
+    p.terminal.capabilities[1] = 0xF8; /* a PIN pad it has not */
+    sim_payment_expect(&p, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    c = sim_payment_command(&p, 0xA8, 1, NULL);
+    assert_memory_equal(c + 7 + 6, "\x20\x28\xC8", 3);
+}
+
 static void an_arqc_without_a_good_signature_is_not_sent(void **state)
 {
     sim_payment_open(&p, "cda-online");
@@ -475,6 +535,11 @@ int main(void)
         cmocka_unit_test(an_expired_card_goes_online_and_never_offline),
         cmocka_unit_test(failed_authentication_goes_online_with_the_failure_in_the_tvr),
         cmocka_unit_test(missing_authentication_declines_where_the_parameter_says_so),
+        cmocka_unit_test(data_that_authentication_needs_are_missed),
+        cmocka_unit_test(a_tag_list_of_more_than_the_aip_authenticates_nobody),
+        cmocka_unit_test(lists_without_the_unpredictable_number_authenticate_nobody),
+        cmocka_unit_test(the_terminals_ddol_serves_where_the_card_has_none),
+        cmocka_unit_test(what_the_pdol_sent_is_signed_too),
         cmocka_unit_test(an_arqc_without_a_good_signature_is_not_sent),
         cmocka_unit_test(authenticates_by_dda_and_sda),
         cmocka_unit_test(the_customers_choice_goes_before_the_cards_priority),

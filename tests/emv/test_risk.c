@@ -110,6 +110,20 @@ static void the_exception_list_sets_its_bit(void **state)
     step_end(&s);
 }
 
+static void a_policy_that_answers_nothing_declines(void **state)
+{
+    struct emv_action a;
+    step_begin(&s);
+    s.policy_silent = true;
+    s.k.oda = DP_EMV_AUTH_CDA;
+    s.k.icc_key_good = true;
+    assert_int_equal(emv_manage_risk(&s.k), EMV_GO_ON);
+    emv_action_first(&s.k, &a);
+    assert_int_equal(a.cid, CID_AAC);
+    assert_int_equal(a.reason, DP_EMV_REASON_POLICY);
+    step_end(&s);
+}
+
 /* ---- action analysis ---- */
 
 /* What to ask for, of a card that CDA will authenticate, with one TVR bit and codes set. */
@@ -225,6 +239,7 @@ int main(void)
         cmocka_unit_test(counters_the_card_does_not_give_count_as_exceeded),
         cmocka_unit_test(without_limits_no_counter_is_asked_for),
         cmocka_unit_test(the_exception_list_sets_its_bit),
+        cmocka_unit_test(a_policy_that_answers_nothing_declines),
         cmocka_unit_test(absent_issuer_codes_deny_nothing_and_want_all_online),
         cmocka_unit_test(denial_codes_go_first),
         cmocka_unit_test(terminal_codes_count_beside_the_issuers),

@@ -70,6 +70,28 @@ static void reads_the_directory_to_its_end(void **state)
     step_end(&s);
 }
 
+static void a_contactless_application_of_ours_is_none_here(void **state)
+{
+    static const struct step_exchange script[] = {
+        {PSE, PSE_FCI "019000"},
+        {"00B2010C00", "700F610D4F08" AID_1 "778701019000"},
+        {"00B2020C00", "6A83"},
+    };
+    static const struct step_exchange none[] = {NO_PSE};
+    BEGIN(script);
+    step_aid(&s, 2, AID_1 "77", false);
+    s.aids[2].kernel = 3;
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    assert_int_equal(s.k.candidates_n, 1);
+    assert_ptr_equal(s.k.candidates[0].aid, &s.aids[0]);
+    step_end(&s);
+    BEGIN(none);
+    s.aids[0].kernel = s.aids[1].kernel = 3;
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    assert_int_equal(s.k.candidates_n, 0);
+    step_end(&s);
+}
+
 static void what_is_not_ours_in_the_directory_is_passed_over(void **state)
 {
     static const struct step_exchange script[] = {
@@ -317,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_the_directory_to_its_end),
+        cmocka_unit_test(a_contactless_application_of_ours_is_none_here),
         cmocka_unit_test(what_is_not_ours_in_the_directory_is_passed_over),
         cmocka_unit_test(a_directory_that_is_wrong_gives_way_to_the_list),
         cmocka_unit_test(a_directory_without_end_is_left),
