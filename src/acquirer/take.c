@@ -20,19 +20,24 @@
 
 /* ---- MAC ---- */
 
-/* True when it is right. The error is the key store's; a KSN it does not know is a wrong MAC. */
-static bool mac_is_right(struct dp_acquirer *a, const uint8_t *p, size_t n, int *err)
+/* True when it is right; else *why says what is wrong, or *err that the key store failed. The store
+ * holds the key of the last message alone: an answer to an earlier one cannot be checked any more.
+ */
+static bool mac_is_right(struct dp_acquirer *a, const uint8_t *p, size_t n, const char **why,
+                         int *err)
 {
     struct dp_iso8583_mac found;
     uint8_t mac[16] = {0};
     bool right;
     *err = DP_OK;
+    *why = "its MAC is wrong";
     if (dp_iso8583_find_mac(a->layout, p, n, a->config.mac_len, &found) < 0 ||
         found.ksn.n != DP_KSN_BYTES)
         return false;
     DP_ASSERT(found.mac.n == a->config.mac_len);
     *err = mac_of(a, found.ksn.p, true, found.covered, mac);
-    if (*err != DP_ERR_TOKEN && *err != DP_ERR_CRYPTO && *err != DP_ERR_GONE && *err < 0) {
+    if (*err == DP_ERR_NOT_FOUND) {
+        *why = "its MAC is by a key that is not there: it answers no message, or an earlier one";
         *err = DP_OK;
         return false;
     }
@@ -209,8 +214,7 @@ int dp_acquirer_take(struct dp_acquirer *a, const uint8_t *p, size_t n,
     answer->why = "it is too long";
     if (n > DP_ISO8583_MESSAGE_MAX)
         return DP_OK;
-    answer->why = "its MAC is wrong";
-    if (!mac_is_right(a, p, n, &err))
+    if (!mac_is_right(a, p, n, &answer->why, &err))
         return err;
     answer->why = "it cannot be decoded";
     if (dp_iso8583_unpack(a->layout, p, n, &m, NULL) == DP_OK) {

@@ -407,6 +407,28 @@ static void a_changed_byte_is_seen_on_both_sides(void **state)
     assert_false(answer.approved);
 }
 
+static void an_answer_to_an_earlier_message_can_no_longer_be_checked(void **state)
+{
+    static uint8_t early[DP_ISO8583_MESSAGE_MAX];
+    struct dp_record r, o;
+    size_t early_n, masked_n;
+    begin(false, false, 8);
+    record(DP_RECORD_REQUESTED, 1, DP_MODE_ONLINE, 100, &r);
+    assert_int_equal(dp_acquirer_fill_online(a, &r), DP_OK);
+    see(&r);
+    record(DP_RECORD_OUTCOME, 1, DP_MODE_ONLINE, 100, &o);
+    chip_data(100, false, &o);
+    pack(&r, &o, 0);
+    assert_int_equal(sim_host_take(&host, 1, TID, packed, packed_n, &host_answer), DP_OK);
+    early_n = host_answer.frame.n;
+    memcpy(early, host_answer.frame.p, early_n);
+    assert_int_equal(dp_acquirer_pack_network(a, 831, packed, sizeof packed, &packed_n), DP_OK);
+    assert_int_equal(dp_acquirer_take(a, early, early_n, &answer, masked, &masked_n), DP_OK);
+    assert_int_equal(answer.kind, DP_ACQUIRER_NO_ANSWER);
+    assert_non_null(strstr(answer.why, "a key that is not there"));
+    assert_int_equal(ask("800"), DP_ACQUIRER_NETWORK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +437,7 @@ int main(void)
         cmocka_unit_test_teardown(a_round_in_dual_message, end),
         cmocka_unit_test_teardown(a_repeat_is_booked_once, end),
         cmocka_unit_test_teardown(a_changed_byte_is_seen_on_both_sides, end),
+        cmocka_unit_test_teardown(an_answer_to_an_earlier_message_can_no_longer_be_checked, end),
     };
     assert_int_equal(psa_crypto_init(), 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
