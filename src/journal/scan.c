@@ -209,7 +209,7 @@ static int see_signature(struct scan *s, const struct frame *f)
         scan_found(s, "signature-invalid", f->offset,
                    "the signature of checkpoint %" PRIu64 " is not valid", seq);
     if (s->rule != NULL) {
-        s->found_seq = b->any ? b->seq : s->tree.size;
+        s->found_seq = seq < s->tree.size ? seq : s->tree.size; /* of what it claims to sign */
         return STOP;
     }
     b->is_signed = true;
