@@ -19,6 +19,7 @@
 #define APPROVED       "000"
 #define NO_SUCH_CARD   "111"
 #define NOT_PERMITTED  "120"
+#define EXPIRED_CARD   "101"
 #define COUNTERFEIT    "129"
 #define TAKEN_BACK     "400"
 #define IN_BALANCE     "500"
@@ -246,6 +247,8 @@ static bool issuer_agrees(struct job *j, const struct sim_sale *live, int *err)
         return refuse(j, NOT_PERMITTED, "no refunds: a sale is taken back by 1420");
     if (j->q.mti == 1220)
         return true; /* the money is spent: an advice is taken, not asked about */
+    if (strncmp(j->card.expiry, sim_iso_text(&j->in, 12), 4) < 0)
+        return refuse(j, EXPIRED_CARD, "the card's last month was %s", j->card.expiry);
     if (j->q.mode == SIM_MODE_DEFERRED)
         code = sim_refusal(&j->h->faults.refuse_deferred);
     if (code == NULL)
