@@ -515,7 +515,10 @@ static int cmd_head(const struct journal_options *o)
     put_hex(head, "anchor", v.anchor, sizeof v.anchor);
     if (json_dump_file(head, o->out, JSON_INDENT(2) | JSON_PRESERVE_ORDER) != 0)
         status = complain(o->out, strerror(errno));
-    json_decref(head);
+    if (o->json && status == CLI_DONE)
+        print_json(head, JSON_INDENT(2) | JSON_PRESERVE_ORDER); /* takes it */
+    else
+        json_decref(head);
     return status;
 }
 

@@ -367,8 +367,9 @@ int dp_cmd_abort(int argc, char **argv)
                                             "SaleID", o.sale_id, "AbortReason", "MerchantAbort")));
     status = answer == NULL ? CLI_FAILED : CLI_DONE;
     json_decref(answer);
-    if (status == CLI_DONE && !o.json)
-        (void)printf("Asked to stop; the payment itself tells how it ended\n");
+    if (status == CLI_DONE)
+        (void)puts(o.json ? "{\n  \"result\": \"Success\"\n}"
+                          : "Asked to stop; the payment itself tells how it ended");
     return status;
 }
 

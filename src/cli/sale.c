@@ -66,7 +66,8 @@ bool sale_options_read(int argc, char **argv, const char *usage, int words_wante
             out->json = true;
         else if (place != NULL && i + 1 < argc)
             *place = argv[++i];
-        else if (argv[i][0] != '-' && out->words_n < 3)
+        else if ((argv[i][0] != '-' || (argv[i][1] >= '0' && argv[i][1] <= '9')) &&
+                 out->words_n < 3)
             out->words[out->words_n++] = argv[i];
         else
             return wrong_usage(usage, status);

@@ -62,8 +62,11 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_ALREADY_PAID;
     if (p->door.state != DOOR_IDLE || (p->pending.busy && p->pending.is_totals))
         return DP_REASON_BUSY; /* totals under way: a sale more would put them out of balance */
-    if (!dp_journal_has_room(p->journal))
+    if (!dp_journal_has_room(p->journal)) {
+        dp_log(DP_LOG_ERROR, "the disk is full: the journal keeps what is left for payments that "
+                             "are not over");
         return DP_REASON_JOURNAL;
+    }
     dp_acquirer_unsent(p->acquirer, &unsent);
     if (unsent.n >= UNSENT_MAX)
         return DP_REASON_LIMIT_ROUND;
