@@ -91,6 +91,8 @@ class Card:
 
     def remove(self):
         """Takes it out. Nothing happens when it is out already."""
+        if self.process.poll() is None:
+            self.world.card_out_at = time.monotonic()
         self.world.end(self.process)
 
     def wait_out(self, seconds=10.0):
@@ -146,7 +148,7 @@ class World:
         self.port = 0
         self.processes = []  # (name, Popen), in the order they were started
         self.pcscd = self.acquirer = self.doorpayd = None
-        self.cards_n = 0
+        self.cards_n, self.card_out_at = 0, 0.0
         for path in (self.run, self.logs, self.pcsc, self.journals, at("acquirer")):
             os.makedirs(path, exist_ok=True)
         # A process that loses its parent becomes ours, so that teardown sees it.
@@ -382,6 +384,8 @@ class World:
         """Inserts a card: a profile's name or file. script: text of what goes wrong
         (docs/sim.md). atc: the transaction counter outlives the card. Use it in `with`, or call
         remove()."""
+        # pcscd looks at its readers every 400 ms; no hand changes cards between two looks.
+        time.sleep(max(0.0, self.card_out_at + 0.6 - time.monotonic()))
         self.cards_n += 1
         log = os.path.join(self.logs, f"card-{self.cards_n}.apdu")
         args = [self.program("doorpay-sim"), "card", "--profile", profile, "--keys", self.keys,

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""No clear card number anywhere on disk: every file of a round is searched for the test cards'
+numbers as ASCII, BCD, hex, base64 and UTF-16, in both card-data profiles. That the search finds
+what it should is shown on planted files, and on the raw traffic that only the simulated acquirer
+writes: what the wire log would be without its masking. Speaks TAP."""
+import base64
+import glob
+import os
+import re
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import e2e  # noqa: E402
+from e2e import World, same  # noqa: E402
+
+
+def card_numbers():
+    found = set()
+    for path in glob.glob(os.path.join(e2e.ROOT, "examples", "cards", "*.card")):
+        with open(path, encoding="utf-8") as f:
+            found |= set(re.findall(r"^pan\s*=\s*(\d+)", f.read(), re.M))
+    assert found
+    return sorted(found)
+
+
+def base64_cores(data):
+    """What base64 makes of data at each of the three alignments, without the characters that
+    depend on neighbours."""
+    for shift in range(3):
+        text = base64.b64encode(bytes(shift) + data)
+        first = (shift * 8 + 5) // 6
+        last = (shift + len(data)) * 8 // 6
+        yield text[first:last]
+        yield text[first:last].replace(b"+", b"-").replace(b"/", b"_")
+
+
+def patterns(pan):
+    """{name: [bytes to look for]}; hex is looked for in lower case of the file."""
+    ascii_ = pan.encode()
+    even = pan if len(pan) % 2 == 0 else pan + "f"
+    bcd = bytes.fromhex(even)
+    shifted = bytes.fromhex(pan[1:1 + (len(pan) - 1) // 2 * 2])
+    return {
+        "ASCII": [ascii_],
+        "BCD": [bcd[:len(pan) // 2]],
+        "BCD, shifted by a digit": [shifted],
+        "hex of ASCII": [ascii_.hex().encode(), ascii_.hex().upper().encode()],
+        "UTF-16": [pan.encode("utf-16-le"), pan.encode("utf-16-be")],
+        "base64": [*base64_cores(ascii_), *base64_cores(bcd[:len(pan) // 2])],
+    }
+
+
+PATTERNS = [(pan, name, p) for pan in card_numbers() for name, ps in patterns(pan).items()
+            for p in ps]
+
+
+def search(directory, skip=()):
+    """(path, encoding, offset) of each card number below a directory."""
+    found = []
+    for folder, folders, names in os.walk(directory):
+        folders[:] = [f for f in folders if os.path.join(folder, f) not in skip]
+        for name in names:
+            path = os.path.join(folder, name)
+            if path in skip or not os.path.isfile(path):
+                continue
+            with open(path, "rb") as f:
+                data = f.read()
+            found += [(path, what, at) for _, what, p in PATTERNS if (at := data.find(p)) >= 0]
+    return found
+
+
+def a_round(w):
+    """Each way a payment can end, network cut included, so that every kind of file is written."""
+    w.start()
+    with w.card("cda-online"):
+        w.pay("20.00", parcel="L-1")
+    with w.card("qvsdc-online"):
+        w.pay("8.00", parcel="L-2")
+    with w.card("declines"):
+        w.pay("5.00", parcel="L-3")
+    w.network_down()
+    with w.card("cda-offline"):
+        w.pay("9.00", parcel="L-4")
+    with w.card("cda-online"):
+        kept = w.pay("10.00", parcel="L-5")
+    same("deferred", kept.get("mode"), "deferred")
+    assert not hits(w), "while card data waits for the network: " + str(hits(w))
+    w.kill("card")
+    w.kill("vault")
+    w.wait_reader()
+    w.network_up()
+    return e2e.all_agree(w)
+
+
+def hits(w):
+    """Outside what only the simulators have: their keys, cards, raw traffic."""
+    return search(w.dir, (w.keys, w.traffic, os.path.join(w.dir, "cards")))
+
+
+def planted_numbers_are_found_in_every_encoding():
+    pan = card_numbers()[0]
+    digits = pan if len(pan) % 2 == 0 else pan + "f"
+    forms = {"text": f"card {pan} was".encode(), "bcd": b"\x5a\x08" + bytes.fromhex(digits),
+             "shifted": bytes.fromhex("1" + pan + "0" * ((len(pan) + 1) % 2)),
+             "hex": pan.encode().hex().encode(), "HEX": pan.encode().hex().upper().encode(),
+             "utf16": f"card {pan}".encode("utf-16"),
+             "base64 0": base64.b64encode(pan.encode() + b"=12"),
+             "base64 1": base64.b64encode(b"x" + pan.encode() + b"y"),
+             "base64 2": base64.b64encode(b"xy" + bytes.fromhex(digits) + b"z")}
+    for name, data in forms.items():
+        with tempfile.TemporaryDirectory() as d:
+            with open(os.path.join(d, "file"), "wb") as f:
+                f.write(b"before " + data + b" behind")
+            assert search(d), f"not found as {name}"
+
+
+def with_sealed_card_data_no_number_is_on_disk():
+    with World() as w:
+        final = a_round(w)
+        assert len(final) >= 4, final
+        assert not hits(w), str(hits(w))
+
+
+def with_clear_card_data_no_number_is_on_disk():
+    with World(params_text=e2e.parameters(acquirer__card_data="clear")) as w:
+        final = a_round(w)
+        assert len(final) >= 4, final
+        assert not hits(w), str(hits(w))
+        assert search(os.path.dirname(w.traffic)), \
+            "the raw traffic holds no card number: this test would see nothing"
+        with open(w.wire_log, encoding="ascii") as f:
+            log = f.read()
+        sent = {line.split()[-1].lower() for line in open(w.traffic, encoding="ascii")
+                if line.strip()}
+        assert len(log.split("\n")) > 10
+        raw = [line for line in log.split("\n") if line and line.split()[-1].lower() in sent
+               and "120" == line.split()[-1][:3]]
+        assert not raw, "a payment stands in the wire log as it was sent"
+
+
+if __name__ == "__main__":
+    World.enter()
+    sys.exit(e2e.run([planted_numbers_are_found_in_every_encoding,
+                      with_sealed_card_data_no_number_is_on_disk,
+                      with_clear_card_data_no_number_is_on_disk]))
