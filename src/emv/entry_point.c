@@ -81,8 +81,9 @@ static unsigned default_kernel(struct dp_bytes name)
         uint8_t rid[5];
         uint8_t kernel;
     } schemes[] = {
-        {{0xA0, 0, 0, 0, 0x03}, 3}, {{0xA0, 0, 0, 0, 0x04}, 2},    {{0xA0, 0, 0, 0, 0x25}, 4},
-        {{0xA0, 0, 0, 0, 0x65}, 5}, {{0xA0, 0, 0, 0x01, 0x52}, 6}, {{0xA0, 0, 0, 0x03, 0x33}, 7},
+        {{0xA0, 0, 0, 0, 0x03}, 3},    {{0xA0, 0, 0, 0, 0x04}, 2},    {{0xA0, 0, 0, 0, 0x25}, 4},
+        {{0xA0, 0, 0, 0, 0x65}, 5},    {{0xA0, 0, 0, 0x01, 0x52}, 6}, {{0xA0, 0, 0, 0x03, 0x33}, 7},
+        {{0xA0, 0, 0, 0x03, 0x24}, 6},
     };
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (memcmp(name.p, schemes[i].rid, 5) == 0)

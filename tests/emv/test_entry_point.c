@@ -138,7 +138,7 @@ static void the_next_one_is_tried_when_the_card_does_not_give_the_first(void **s
         "gpo#1 replace 6985",    "select#1 drop 9F38",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
-        print_message("%s\n", scripts[i]);
+        print_message("# %s\n", scripts[i]);
         open_card();
         sim_payment_script(&p, scripts[i]);
         sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
@@ -209,8 +209,8 @@ static void without_an_identifier_the_scheme_names_the_kernel(void **state)
     } schemes[] = {
         {{0xA0, 0, 0, 0, 0x03, 0x10, 0x10}, true},  {{0xA0, 0, 0, 0, 0x04, 0x10, 0x10}, false},
         {{0xA0, 0, 0, 0, 0x25, 0x01, 0x01}, false}, {{0xA0, 0, 0, 0, 0x65, 0x10, 0x10}, false},
-        {{0xA0, 0, 0, 1, 0x52, 0x30, 0x10}, false}, {{0xA0, 0, 0, 3, 0x33, 0x01, 0x01}, false},
-        {{0xA0, 0, 0, 9, 0x99, 0x01, 0x01}, true},
+        {{0xA0, 0, 0, 1, 0x52, 0x30, 0x10}, false}, {{0xA0, 0, 0, 3, 0x24, 0x10, 0x10}, false},
+        {{0xA0, 0, 0, 3, 0x33, 0x01, 0x01}, false}, {{0xA0, 0, 0, 9, 0x99, 0x01, 0x01}, true},
     };
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         char entry[64], hex[15];
@@ -302,7 +302,7 @@ static void without_a_directory_there_is_no_application(void **state)
         {"select-ppse fill 256 6F", DP_EMV_ENDED, DP_EMV_REASON_CARD_DATA},
     };
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        print_message("%s\n", answers[i].script);
+        print_message("# %s\n", answers[i].script);
         open_card();
         sim_payment_script(&p, answers[i].script);
         sim_payment_expect(&p, answers[i].outcome, answers[i].reason);
@@ -313,11 +313,11 @@ static void entries_that_are_not_sound_are_passed_over(void **state)
 {
     open_card();
     aid(0)->partial = true;
-    directory("6103 870101"                                 /* no name */
-              "6106 4F04A0000009"                           /* too short */
-              "6113 4F11A000000999010100000000000000000000" /* too long */
-              "6100 5F55024245 6103 4F0701"                 /* empty; not ours; cut */
-              "6110 4F07" APPLICATION_1 "870101 9F2A0103");
+    directory("6103 870101"                                        /* no name */
+              "6106 4F04A0000009"                                  /* too short */
+              "6116 4F11A000000999010100000000000000000000 870101" /* too long */
+              "6100 5F55024245 6103 4F0701"                        /* empty; not ours; cut */
+              "6110 4F07" APPLICATION_1 "870102 9F2A0103");
     sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
     assert_string_equal(selected(1), APPLICATION_1);
 }

@@ -182,7 +182,7 @@ static void failed_authentication_is_never_approved_offline(void **state)
         {"gpo drop 9F4B", "the card gave no dynamic signature"},
     };
     for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
-        print_message("%s\n", attacks[i].script);
+        print_message("# %s\n", attacks[i].script);
         open_card("qvsdc");
         sim_payment_script(&p, attacks[i].script);
         sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_NOT_AUTHENTICATED);
@@ -476,7 +476,7 @@ static void status_words_of_get_processing_options(void **state)
         {"read-record remove", DP_EMV_TRY_AGAIN, DP_EMV_REASON_CARD_GONE, DP_EMV_UI_PROCESSING},
     };
     for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-        print_message("%s\n", answers[i].script);
+        print_message("# %s\n", answers[i].script);
         open_card("qvsdc");
         sim_payment_script(&p, answers[i].script);
         sim_payment_expect(&p, answers[i].outcome, answers[i].reason);
@@ -509,7 +509,7 @@ static void mandatory_elements_must_be_there(void **state)
         "gpo replace 77009000",  "gpo replace 70009000",  "gpo pad 1",     "gpo poke 0 70",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
-        print_message("%s\n", scripts[i]);
+        print_message("# %s\n", scripts[i]);
         open_card("qvsdc");
         sim_payment_script(&p, scripts[i]);
         assert_int_equal(sim_payment_run(&p), DP_OK);
