@@ -100,6 +100,8 @@ static bool take_option(struct card_options *o, const char *name, const char *va
         {"--currency", &o->currency},
         {"--country", &o->country},
         {"--type", &o->type},
+        {"--params", &o->params},
+        {"--back-office", &o->back_office},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (word_is(name, texts[i].name)) {

@@ -38,13 +38,14 @@ static bool is_directory_name(struct dp_bytes v)
            (memcmp(v.p, "1PAY.SYS.DDF01", 14) == 0 || memcmp(v.p, "2PAY.SYS.DDF01", 14) == 0);
 }
 
+/* One that begins with a name that is there already is found by it. */
 static void add_name(struct recording *r, struct dp_bytes v)
 {
     struct recording_name *name = &r->names[r->names_n];
     if (v.n < 5 || v.n > sizeof name->p || is_directory_name(v))
         return;
     for (size_t i = 0; i < r->names_n; i++)
-        if (r->names[i].n == v.n && memcmp(r->names[i].p, v.p, v.n) == 0)
+        if (r->names[i].n <= v.n && memcmp(r->names[i].p, v.p, r->names[i].n) == 0)
             return;
     if (r->names_n == sizeof r->names / sizeof *r->names)
         return;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""card.py DOORPAY TRANSCRIPTS [SHARED-DATA]: recorded conversations of simulated cards, replayed.
-Speaks TAP."""
+"""card.py DOORPAY TRANSCRIPTS [DOORPAY-SIM DEMO.PARAMS]: recorded conversations of simulated cards,
+replayed. Speaks TAP."""
 import hashlib
 import json
 import os
@@ -11,6 +11,7 @@ import sys
 import tap
 
 DOORPAY, TRANSCRIPTS = sys.argv[1:3]
+SIM, DEMO = sys.argv[3:5] if len(sys.argv) > 4 else (None, None)
 SHARED = os.environ.get('DP_SHARED_DATA') or \
     os.path.join(os.environ.get('DP_SOURCE_ROOT', '.'), '..', 'shared', 'data')
 KEYS = f'{TRANSCRIPTS}/ca.json'
@@ -52,6 +53,7 @@ def every_method_of_authentication_is_told(_):
     for name, method, decision, cid in (('cda-offline', 'cda', 'approved_offline', '40'),
                                         ('cda-online', 'cda', 'approved_online', '40'),
                                         ('cda-t0', 'cda', 'approved_offline', '40'),
+                                        ('dda-of-cda-card', 'dda', 'deferred', '80'),
                                         ('dda-no-link', 'dda', 'deferred', '80'),
                                         ('sda-no-link', 'sda', 'deferred', '80')):
         for match in ('strict', 'header'):
@@ -126,6 +128,51 @@ def options_come_before_the_recording(_):
     assert '0250' in gpo and '20A1B2C3D4' in gpo, gpo
 
 
+def a_name_selected_in_part_is_selected_in_part_again(folder):
+    """A terminal without the card's directory, and with the first five bytes of its names."""
+    fci = re.search(r'> 00A4040007A0000009990101.*\n< (6F.*)\n', text('cda-offline'))
+    lines = text('cda-offline').split('\n')
+    at = [i for i, line in enumerate(lines) if line.startswith('> 00A4040007A0000009990101')][0]
+    select = ['> 00A404000E315041592E5359532E444446303100', '< 6A82',
+              '> 00A4040005A00000099900', '< ' + fci.group(1),
+              '> 00A4040205A00000099900', '< 6A82']
+    path = write(folder, 'partial.txt', '\n'.join(select + lines[at:]))
+    done = replay(path)
+    assert done.returncode == 0, done.stderr
+    d = json.loads(done.stdout)
+    assert d['decision'] == 'approved_offline' and d['aid'] == 'A0000009990101', d
+
+
+def a_parameter_set_is_the_terminal(folder):
+    if SIM is None:
+        print('# skipped: no simulators')
+        return
+    assert tap.run(SIM, 'keys', '--out', f'{folder}/k').returncode == 0
+    assert tap.run(SIM, 'params', '--in', DEMO, '--keys', f'{folder}/k', '--out',
+                   f'{folder}/demo.set').returncode == 0
+    params = ('--params', f'{folder}/demo.set', '--back-office', f'{folder}/k/params.pub')
+    d = result('cda-offline', *params)
+    assert d['decision'] == 'approved_offline', d
+    # its own scheme keys are not the recording's
+    done = replay(f'{TRANSCRIPTS}/cda-offline.txt', *params, '--match', 'header', keys=None)
+    d = json.loads(done.stdout)  # to its first GENERATE AC, which asks for something else
+    assert d['authentication']['result'] == 'failed' and done.returncode == 1, d
+    # its limits: kernel 3 never offline, so an online cryptogram is asked for
+    d = result('qvsdc', *params, '--match', 'header', interface='contactless')
+    assert d['decision'] == 'declined' and d['reason'] == 'over a limit', d
+    gpo = [c['command'] for c in d['commands'] if c['command'][2:4] == 'A8'][0]
+    assert gpo[14:22] == '33804000' and '0056' in gpo, gpo
+    d = result('qvsdc', *params, '--match', 'header', '--country', '250', interface='contactless')
+    gpo = [c['command'] for c in d['commands'] if c['command'][2:4] == 'A8'][0]
+    assert '0250' in gpo and '0056' not in gpo, gpo
+    # without the back office's key it is read, and said to be unchecked; with another's it is not
+    done = replay(f'{TRANSCRIPTS}/cda-offline.txt', *params[:2])
+    assert done.returncode == 0 and 'signature not checked' in done.stderr, done
+    other = write(folder, 'other.pub', open(f'{folder}/k/seal.pub', encoding='utf-8').read())
+    done = replay(f'{TRANSCRIPTS}/cda-offline.txt', *params[:2], '--back-office', other)
+    assert done.returncode == 1 and 'demo.set' in done.stderr and not done.stdout, done
+
+
 def strict_matching_tells_a_difference(_):
     done = replay(f'{TRANSCRIPTS}/qvsdc.txt', '--un', '00000000', interface='contactless')
     assert done.returncode == 1 and 'not the recording' in done.stderr, done
@@ -155,9 +202,10 @@ def an_answer_that_is_not_sound_shows_nothing_of_it(folder):
     done = replay(path, interface='contactless')
     record = [c for c in json.loads(done.stdout)['commands'] if c['command'][2:4] == 'B2'][0]
     assert re.fullmatch(r'(7024)?\*+9000', record['answer']), record
-    # in an element of no known kind
-    path = changed(folder, 'qvsdc', '70245A08', '7024DF08')
-    assert '9999030000000019' not in replay(path, interface='contactless').stdout
+    # in a sound element of no known kind
+    path = changed(folder, 'qvsdc', '70245A08', '7024C008')
+    shown = replay(path, interface='contactless').stdout
+    assert '7024C008999903******0019' in shown and '9999030000000019' not in shown, shown
 
 
 # ---- scheme keys ----
@@ -276,6 +324,7 @@ tap.main([every_method_of_authentication_is_told, contactless_with_fdda_is_told,
           the_issuer_s_answer_can_be_chosen, the_document_has_every_key,
           without_keys_nothing_authenticates, a_changed_certificate_says_what_is_wrong,
           a_forged_ctq_is_found, options_come_before_the_recording,
+          a_name_selected_in_part_is_selected_in_part_again, a_parameter_set_is_the_terminal,
           strict_matching_tells_a_difference, no_card_number_is_shown,
           an_answer_that_is_not_sound_shows_nothing_of_it, scheme_keys_are_judged,
           scheme_keys_of_another_form_are_an_error, an_expired_scheme_key_is_found,
