@@ -14,6 +14,7 @@ static const uint8_t ppse_name[] = {'2', 'P', 'A', 'Y', '.', 'S', 'Y',
                                     'S', '.', 'D', 'D', 'F', '0', '1'};
 
 enum {
+    TYPE_PURCHASE = 0x00,
     SW_OK = 0x9000,
     SW_CARD_BLOCKED = 0x6A81
 };
@@ -39,8 +40,8 @@ struct emv_preprocessed emv_preprocess(const struct dp_emv_aid *aid,
 {
     struct emv_preprocessed p = {false, {0}};
     uint64_t amount = (uint64_t)t->amount.minor;
-    bool offline =
-        t->offline_allowed && amount <= t->kernel3_offline_max && amount <= aid->cl_floor_limit;
+    bool offline = t->type == TYPE_PURCHASE && t->offline_allowed &&
+                   amount <= t->kernel3_offline_max && amount <= aid->cl_floor_limit;
     DP_ASSERT(t->amount.minor >= 0);
     memcpy(p.ttq, aid->ttq, sizeof p.ttq);
     /* What this terminal never does, whatever the parameters say: magnetic stripe (A08), PINs,

@@ -279,6 +279,8 @@ static void limits_and_permissions_make_the_qualifiers(void **state)
         assert_int_equal(made.ttq[1], cases[i].byte2);
         assert_int_equal(made.ttq[0], 0x33);
         assert_true(made.allowed);
+        t.type = 0x20; /* nothing but a purchase is approved offline */
+        assert_int_equal(emv_preprocess(&a, &t).ttq[1], cases[i].byte2 | 0x80);
     }
 }
 
