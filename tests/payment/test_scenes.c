@@ -827,6 +827,113 @@ static void dual_message_is_completed_by_an_advice_under_the_same_numbers(void *
     assert_int_equal(b.last_forwarded.stan, b.last_requested.stan);
 }
 
+/* A11: what does not sign the cryptogram's kind approves nothing without a link. */
+static void less_than_cda_is_not_approved_without_a_link(void **state)
+{
+    static const struct {
+        uint8_t kernel;
+        enum dp_emv_authentication authentication;
+        enum dp_emv_auth_result result;
+        uint64_t kernel3_max;
+        bool approved;
+    } cases[] = {
+        {0, DP_EMV_AUTH_CDA, DP_EMV_AUTH_PASSED, 0, true},
+        {0, DP_EMV_AUTH_CDA, DP_EMV_AUTH_FAILED, 0, false},
+        {0, DP_EMV_AUTH_CDA, DP_EMV_AUTH_NOT_PERFORMED, 0, false},
+        {0, DP_EMV_AUTH_DDA, DP_EMV_AUTH_PASSED, 0, false},
+        {0, DP_EMV_AUTH_SDA, DP_EMV_AUTH_PASSED, 0, false},
+        {0, DP_EMV_AUTH_NONE, DP_EMV_AUTH_PASSED, 0, false},
+        {2, DP_EMV_AUTH_FDDA, DP_EMV_AUTH_PASSED, 5000, false},
+        {3, DP_EMV_AUTH_FDDA, DP_EMV_AUTH_PASSED, 0, false},
+        {3, DP_EMV_AUTH_FDDA, DP_EMV_AUTH_PASSED, 99, false},
+        {3, DP_EMV_AUTH_FDDA, DP_EMV_AUTH_PASSED, 100, true},
+        {3, DP_EMV_AUTH_FDDA, DP_EMV_AUTH_FAILED, 100, false},
+    };
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char service[8];
+        w.kernel = cases[i].kernel;
+        w.authentication = cases[i].authentication;
+        w.authentication_result = cases[i].result;
+        w.params->offline.kernel3_max = cases[i].kernel3_max;
+        w.card_hash[0]++; /* each a card of its own */
+        (void)snprintf(service, sizeof service, "S%u", i);
+        world_pay(&w, i, service, 100);
+        world_tap_offline(&w);
+        if ((world_result(&w, i)->state == DP_PAY_APPROVED) != cases[i].approved)
+            fail_msg("case %u", i);
+    }
+}
+
+static void failed_authentication_is_not_deferred(void **state)
+{
+    (void)state;
+    w.authentication_result = DP_EMV_AUTH_FAILED;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_deferred(&w);
+    assert_declined(1, DP_REASON_INCONSISTENT);
+    w.authentication_result = DP_EMV_AUTH_NOT_PERFORMED;
+    world_pay(&w, 2, "S2", 100);
+    world_tap_deferred(&w);
+    assert_int_equal(world_result(&w, 2)->state, DP_PAY_APPROVED);
+}
+
+/* A16: a counter that does not rise, a cryptogram seen before; contact and contactless, after a
+ * restart too. */
+static void replayed_cryptogram_is_declined(void **state)
+{
+    uint16_t atc = w.atc;
+    unsigned sends;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 1)->state, DP_PAY_APPROVED);
+    world_kill(&w);
+    w.atc = atc;
+    world_pay(&w, 2, "S2", 100);
+    world_tap_offline(&w);
+    assert_declined(2, DP_REASON_INCONSISTENT);
+    w.atc = (uint16_t)(atc - 1);
+    world_pay(&w, 3, "S3", 100);
+    world_tap_deferred(&w);
+    assert_declined(3, DP_REASON_INCONSISTENT);
+    link_up();
+    sends = w.sends;
+    w.atc = atc;
+    world_pay(&w, 4, "S4", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_int_equal(w.sends, sends);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    assert_declined(4, DP_REASON_REPLAY);
+    w.kernel = 3;
+    w.atc = atc;
+    world_pay(&w, 5, "S5", 100);
+    world_seen(&w);
+    assert_int_equal(w.policy.verdict, DP_EMV_POLICY_DECLINE);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_POLICY);
+    assert_declined(5, DP_REASON_REPLAY);
+}
+
+/* A restart with nothing in flight has nothing to say. */
+static void quiet_restart_writes_nothing(void **state)
+{
+    struct books before, after;
+    (void)state;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_deferred(&w);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p); /* taken back; the wish waits */
+    world_books(&w, &before);
+    world_kill(&w);
+    world_kill(&w);
+    world_books(&w, &after);
+    assert_int_equal(after.records, before.records);
+}
+
 static struct dp_pay_result status_of_parcel(const char *parcel)
 {
     struct dp_status_query q;
@@ -912,6 +1019,10 @@ int main(void)
         TEST(payment_at_the_door_waits_for_the_message_under_way),
         TEST(held_messages_stay_until_released),
         TEST(dual_message_is_completed_by_an_advice_under_the_same_numbers),
+        TEST(less_than_cda_is_not_approved_without_a_link),
+        TEST(failed_authentication_is_not_deferred),
+        TEST(replayed_cryptogram_is_declined),
+        TEST(quiet_restart_writes_nothing),
         TEST(parcel_leads_to_the_payment_that_stands_for_it),
         TEST(diagnosis_names_the_trouble),
     };
