@@ -58,8 +58,8 @@ static void answers_that_are_none_end_the_payment(void **state)
         "generate-ac-1 tag 9F36 000001",
         "generate-ac-1 tag 9F26 11223344556677",
         "generate-ac-1 tag 9F27 8000",
-        "generate-ac-1 tag 9F10 "
-        "000000000000000000000000000000000000000000000000000000000000000000",
+        ("generate-ac-1 tag 9F10 "
+         "000000000000000000000000000000000000000000000000000000000000000000"),
         "generate-ac-1 replace 77189F2701809F3602000A9F260811223344556677889F2701809000",
     };
     for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
