@@ -44,6 +44,9 @@ static int a_round(void)
         err = acknowledged(pay_offline(w.j, FIRST_NEW + 1), FIRST_NEW + 1);
     if (err == DP_OK)
         err = acknowledged(pay_no_answer(w.j, FIRST_NEW + 2), FIRST_NEW + 2);
+    record_of(&r, DP_RECORD_TIME_SYNC, 2); /* so that the old key has something to sign */
+    if (err == DP_OK)
+        err = dp_journal_append(w.j, &r);
     if (err == DP_OK)
         err = dp_journal_rotate(w.j);
     record_of(&r, DP_RECORD_OUTCOME, 2);

@@ -177,6 +177,37 @@ static void a_crash_between_flush_and_extend_is_made_good(void **state)
     is_fresh(14); /* the signature that was lost is made again: no signature-missing */
 }
 
+/* A batch was written and not flushed when its writer was killed. The next one sees it in memory,
+ * binds it, and then the power goes. */
+static void a_start_makes_durable_what_it_builds_on(void **state)
+{
+    struct memstore base;
+    struct dp_record r;
+    (void)state;
+    opens(DP_OK);
+    assert_int_equal(pay_online(w.j, 1), DP_OK);
+    record_of(&r, DP_RECORD_TIME_SYNC, 1);
+    assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
+    memstore_fail(&w.mem, FAULT_IO, 2);
+    assert_int_equal(dp_journal_checkpoint(w.j), DP_ERR_IO);
+    world_kill(&w);
+    world_token_keep(&w);
+    memstore_copy(&base, &w.mem);
+    for (uint64_t seed = 1; seed < 9; seed++) {
+        memstore_free(&w.mem);
+        memstore_copy(&w.mem, &base);
+        world_token_restore(&w);
+        opens(DP_OK);
+        w.mem.dead = true;
+        dp_journal_free(&w.j);
+        memstore_power_on(&w.mem, seed);
+        opens(DP_OK);
+        world_close(&w);
+        is_fresh(8);
+    }
+    memstore_free(&base);
+}
+
 static void an_old_copy_is_a_rollback(void **state)
 {
     struct memstore old;
@@ -464,6 +495,7 @@ int main(void)
         T(a_batch_is_one_write_and_one_flush),
         T(what_was_not_bound_is_kept_and_told_apart),
         T(a_crash_between_flush_and_extend_is_made_good),
+        T(a_start_makes_durable_what_it_builds_on),
         T(an_old_copy_is_a_rollback),
         T(a_journal_taken_away_is_a_rollback),
         T(a_torn_batch_is_set_aside),
