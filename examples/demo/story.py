@@ -122,8 +122,8 @@ class Story:
         truth = self.w.status(self.killed)
         check(truth.get("state") == "declined" and truth.get("reason") == "interrupted",
               "the journal says that nothing was paid", truth)
-        self.tell("kill -9 while the card was thinking. The app got no answer"
-                  f"{'' if answer is None else ' but: ask for the status'}; {back} ms later it asks, "
+        told = "nothing" if answer is None else '"unknown: ask for the status"'
+        self.tell(f"kill -9 while the card was thinking. The app is told {told}; {back} ms later it asks, "
                   f"and the journal says: not paid ({truth['reason']}).")
         self.w.wait_reader()
         again = self.pay("cda-offline", "9.90", "3SDEMO0006")
