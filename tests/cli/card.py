@@ -165,6 +165,17 @@ def a_parameter_set_is_the_terminal(folder):
     d = result('qvsdc', *params, '--match', 'header', '--country', '250', interface='contactless')
     gpo = [c['command'] for c in d['commands'] if c['command'][2:4] == 'A8'][0]
     assert '0250' in gpo and '0056' not in gpo, gpo
+    # the ceiling alone, where the floor limit would allow it
+    with open(DEMO, encoding='utf-8') as f:
+        high = re.sub(r'(?m)^cl_floor_limit = 0', 'cl_floor_limit = 5000', f.read())
+    for ceiling, decision in (('0', 'declined'), ('1249', 'declined'), ('1250', 'approved_offline')):
+        source = write(folder, 'high.params', re.sub(r'(?m)^kernel3_max = 0',
+                                                     'kernel3_max = ' + ceiling, high))
+        assert tap.run(SIM, 'params', '--in', source, '--keys', f'{folder}/k', '--out',
+                       f'{folder}/high.set').returncode == 0
+        d = result('qvsdc', '--params', f'{folder}/high.set', '--match', 'header',
+                   interface='contactless')
+        assert d['decision'] == decision, (ceiling, d)
     # without the back office's key it is read, and said to be unchecked; with another's it is not
     done = replay(f'{TRANSCRIPTS}/cda-offline.txt', *params[:2])
     assert done.returncode == 0 and 'signature not checked' in done.stderr, done

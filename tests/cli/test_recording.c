@@ -41,7 +41,7 @@ static void names_come_from_selections_and_directories(void **state)
 
 static void values_come_from_what_was_sent_for_the_lists(void **state)
 {
-    read_text("> 00A4040007A000000999010100\n< 6F0FA50D9F380A9F37049F02069F660495059000\n"
+    read_text("> 00A4040007A000000999010100\n< 6F10A50E9F380B9F37049F02069F660495059000\n"
               "> 80A8000015831301020304000000002350330040000102030405\n< 9000\n");
     is(&r.un, "\x01\x02\x03\x04", 4);
     is(&r.amount, "\x00\x00\x00\x00\x23\x50", 6);
