@@ -13,7 +13,7 @@ static const struct {
     {"cancelled_out", "agreed", "Paid and cancelled; the acquirer shows neither, nothing is owed",
      ""},
     {"pending", "pending", "Still on the device, waiting for the network",
-     "Bring the device into coverage; after a loss of the device: doorpay salvage"},
+     "Bring the device into coverage; keep its journal as evidence if it cannot be brought"},
     {"ahead_of_journal", "pending",
      "The acquirer has it already; its answer has not reached the device",
      "Bring the device into coverage and import its journal again"},

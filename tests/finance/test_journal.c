@@ -135,6 +135,8 @@ static void forwarded(uint8_t tx, int64_t minor, uint32_t its_stan, uint32_t mti
     r.stan = its_stan;
     r.mti = mti;
     r.result = result;
+    if (result == 1 && mti == 1200)
+        memcpy(r.auth_code, "DEF456", 7);
     memcpy(r.action_code, result == 2 ? "100" : mti == 1420 ? "400" : "000", 4);
     put(&r);
     assert_int_equal(dp_journal_checkpoint(j), DP_OK);
@@ -289,7 +291,8 @@ static void a_deferred_payment_waits_and_is_accepted_or_declined_later(void **st
     forwarded(2, 200, requested(2, 200, DP_MODE_DEFERRED), 1200, 2);
     import();
     assert_int_equal(in_state(1, "SALE", "captured"), 1);
-    assert_int_equal(is_payment(1, "mode = 'deferred' AND forward = 'accepted'"), 1);
+    assert_int_equal(
+        is_payment(1, "mode = 'deferred' AND forward = 'accepted' AND auth_code = 'DEF456'"), 1);
     assert_int_equal(in_state(2, "SALE", "none"), 1);
     assert_int_equal(is_payment(2, "forward = 'declined'"), 1);
     assert_int_equal(is_payment(3, "forward = 'pending'"), 1);
