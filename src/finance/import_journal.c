@@ -111,8 +111,11 @@ static void see_forwarded(struct import *i, const struct dp_record *r)
     }
     set_state(i, tx, r->stan, states[r->result], r->auth_code);
     if (r->result == 1 || r->result == 2)
-        run(i, ledger_exec(i->ledger, "UPDATE payment SET forward = ? WHERE journal = ? AND tx = ?",
-                           "ttt", forwards[r->result], i->journal, tx));
+        run(i,
+            ledger_exec(i->ledger,
+                        "UPDATE payment SET forward = ?, auth_code = CASE WHEN ? = '' THEN "
+                        "auth_code ELSE ? END WHERE journal = ? AND tx = ?",
+                        "ttttt", forwards[r->result], r->auth_code, r->auth_code, i->journal, tx));
     else if (r->result == 4)
         run(i, ledger_exec(i->ledger,
                            "UPDATE payment SET forward = ? WHERE journal = ? AND tx = ? AND EXISTS "
