@@ -271,13 +271,13 @@ static void power_cut_at_every_write_and_flush(void **state)
     for (size_t s = 0; s < STORIES; s++) {
         bool dark = true;
         for (unsigned n = 1; dark && n < 400; n++)
-            for (unsigned seed = 0; seed < 3; seed++) {
+            for (unsigned seed = 0; seed < 2; seed++) {
                 power_cut_at(&stories[s], n, n * 7 + seed * 1000 + s, &dark);
                 cuts += dark;
             }
         assert_false(dark);
     }
-    assert_true(cuts > 200); /* or the stories do not write what they should */
+    assert_true(cuts > 130); /* or the stories do not write what they should */
 }
 
 /* The disk refuses, and the machine lives: it stops, answers "unknown", and a restart knows. */
