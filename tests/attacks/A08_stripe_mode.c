@@ -36,10 +36,9 @@ static void the_terminal_never_says_that_it_speaks_it(void **state)
 static void a_card_that_offers_nothing_else_is_not_paid_with(void **state)
 {
     static const char *const offers[] = {
-        "gpo replace 80060080080101009000", /* AIP: magnetic stripe; AFL */
-        "gpo replace 770A82020080940408010100"
-        "9000",          /* the same with tags */
-        "gpo drop 9F26", /* all but a cryptogram */
+        "gpo replace 80060080080101009000",         /* AIP: magnetic stripe; AFL */
+        "gpo replace 770A820200809404080101009000", /* the same with tags */
+        "gpo drop 9F26",                            /* all but a cryptogram */
         "gpo drop 9F26\ngpo tag 82 0080",
     };
     for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
