@@ -138,6 +138,17 @@ void sim_payment_script(struct sim_payment *p, const char *lines)
     sim_script_reset(&p->script);
 }
 
+void sim_payment_script_file(struct sim_payment *p, const char *name)
+{
+    const char *root = getenv("DP_SOURCE_ROOT");
+    char path[1024];
+    (void)snprintf(path, sizeof path, "%s/examples/scripts/%s.script", root != NULL ? root : ".",
+                   name);
+    assert_int_equal(sim_script_load(path, &p->script), DP_OK);
+    assert_true(p->script.n > 0);
+    sim_script_reset(&p->script);
+}
+
 /* ---- the card ---- */
 
 static int transceive(void *user, const uint8_t *command, size_t n, uint8_t *answer,

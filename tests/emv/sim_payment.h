@@ -64,6 +64,8 @@ void sim_payment_open(struct sim_payment *p, const char *card);
 void sim_payment_open_with(struct sim_payment *p, const char *card, const char *lines);
 /* Lines of a hostile script (docs/sim.md). */
 void sim_payment_script(struct sim_payment *p, const char *lines);
+/* A script of examples/scripts ("cvm-list"). */
+void sim_payment_script_file(struct sim_payment *p, const char *name);
 /* dp_emv_perform's value; also holds what must be so whatever the card did. */
 int sim_payment_run(struct sim_payment *p);
 /* The outcome must be this one; tells the words when not. */

@@ -168,7 +168,10 @@ static void take_params(struct world *w)
 
 static void fresh_card(struct world *w)
 {
+    static const uint8_t aid[] = {0xA0, 0, 0, 9, 0x99, 1, 1};
     (void)snprintf(w->last4, sizeof w->last4, "0018");
+    (void)snprintf(w->bin8, sizeof w->bin8, "99990100");
+    memcpy(w->aid, aid, sizeof w->aid);
     memset(w->card_hash, 0xC1, sizeof w->card_hash);
     w->atc = 0x0010;
     w->authentication = DP_EMV_AUTH_CDA;
@@ -351,13 +354,12 @@ static uint16_t emv_data(const struct world *w, uint8_t cid, uint8_t emv[512])
 
 static void summary(const struct world *w, struct dp_emv_summary *s)
 {
-    static const uint8_t aid[] = {0xA0, 0, 0, 9, 0x99, 1, 1};
     memset(s, 0, sizeof *s);
     s->interface = w->kernel == 0 ? DP_INTERFACE_CONTACT : DP_INTERFACE_CONTACTLESS;
     s->kernel = w->kernel;
-    memcpy(s->aid, aid, sizeof aid);
-    s->aid_n = sizeof aid;
-    (void)snprintf(s->bin, sizeof s->bin, "999901");
+    memcpy(s->aid, w->aid, sizeof w->aid);
+    s->aid_n = sizeof w->aid;
+    memcpy(s->bin, w->bin8, sizeof s->bin - 1);
     memcpy(s->last4, w->last4, sizeof s->last4);
     s->authentication = w->authentication;
     s->authentication_result = w->authentication_result;
@@ -377,7 +379,7 @@ void world_seen(struct world *w)
     summary(w, &seen.summary);
     if (w->kernel == 3)
         with_cryptogram(w, &seen.summary);
-    (void)snprintf(seen.bin8, sizeof seen.bin8, "99990100");
+    memcpy(seen.bin8, w->bin8, sizeof seen.bin8);
     memcpy(seen.card_hash, w->card_hash, sizeof seen.card_hash);
     dp_payment_card_seen(w->p, &seen);
 }

@@ -46,7 +46,8 @@ struct world {
     struct dp_settle_result settled;
     unsigned settlements;
     /* the card of the test */
-    char last4[5];
+    char last4[5], bin8[9];
+    uint8_t aid[7];
     uint8_t card_hash[16], kernel;
     uint16_t atc;
     enum dp_emv_authentication authentication;
