@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <doorpay/tlv.h>
+
 #define TYPE_PURCHASE 0x00
 
 /* The last digit of the terminal type: 1 and 4 can only go online, 3 and 6 never. */
@@ -50,13 +52,36 @@ static bool denied_without_link(const struct dp_emv_kernel *k, uint8_t hit[5])
     return match(k, k->aid->tac_default, 0x9F0D, 0xFF, hit);
 }
 
+/* What stands in the way of an approval without the issuer, whatever action codes say of it. */
+static bool offline_forbidden(const struct dp_emv_kernel *k)
+{
+    static const enum emv_tvr never[] = {TVR_CDA_FAILED, TVR_EXCEPTION_FILE, TVR_EXPIRED,
+                                         TVR_CVM_FAILED, TVR_OVER_FLOOR_LIMIT};
+    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
+        if (emv_tvr_has(k, never[i]))
+            return true;
+    return false;
+}
+
+/* A cryptogram over another sum, or none, is no promise to pay this one (A18). */
+static bool amount_is_signed(const struct dp_emv_kernel *k)
+{
+    static const uint32_t lists[] = {0x8C, 0x9F38}; /* CDOL1, PDOL: CDA signs the values of both */
+    uint8_t n = 0;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
+        if (dp_tlv_dol_has(emv_data_get(&k->data, lists[i]), 0x9F02, &n) && n == 6)
+            return true;
+    return false;
+}
+
 /* Whoever has not been authenticated may have made everything up, the kind of cryptogram too:
  * only CDA signs it (A11). */
 bool emv_offline_permitted(const struct dp_emv_kernel *k)
 {
-    return k->oda == DP_EMV_AUTH_CDA && k->icc_key_good && !emv_tvr_has(k, TVR_CDA_FAILED) &&
-           k->transaction->type == TYPE_PURCHASE && k->transaction->offline_allowed &&
-           k->policy.offline_allowed && k->policy.verdict == DP_EMV_POLICY_GO_ON;
+    return k->oda == DP_EMV_AUTH_CDA && k->icc_key_good && !offline_forbidden(k) &&
+           amount_is_signed(k) && k->transaction->type == TYPE_PURCHASE &&
+           k->transaction->offline_allowed && k->policy.offline_allowed &&
+           k->policy.verdict == DP_EMV_POLICY_GO_ON;
 }
 
 static bool authentication_lacks(const struct dp_emv_kernel *k)

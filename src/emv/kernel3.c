@@ -427,7 +427,7 @@ static int decide_offline(struct tap *t)
     if (emv_ttq_has(t->ttq, TTQ_ONLINE_CRYPTOGRAM) || amount(t) > x->kernel3_offline_max)
         return decline(t, DP_EMV_REASON_OVER_LIMIT,
                        "a TC although an online cryptogram was asked for");
-    if (!x->offline_allowed || !k->policy.offline_allowed)
+    if (!x->offline_allowed || !k->policy.offline_allowed || emv_tvr_has(k, TVR_EXCEPTION_FILE))
         return decline(t, DP_EMV_REASON_POLICY, "the policy permits no offline approval");
     return finish(t, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE,
                   "approved offline, authenticated by fDDA 01");

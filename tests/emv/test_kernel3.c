@@ -560,6 +560,14 @@ static void a_pdol_without_number_or_qualifiers_is_not_served(void **state)
     assert_null(sim_payment_command(&p, INS_GPO, 1, NULL));
 }
 
+static void a_card_on_the_exception_list_is_not_approved_offline(void **state)
+{
+    open_card("qvsdc");
+    p.policy.on_exception_list = true;
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_POLICY);
+    assert_true(sim_payment_tvr(&p, 0, 0x10));
+}
+
 static void cancelling_is_heard_before_the_card_has_answered(void **state)
 {
     open_card("qvsdc");
@@ -600,6 +608,7 @@ int main(void)
         cmocka_unit_test(without_cid_the_issuer_application_data_tell),
         cmocka_unit_test(a_cryptogram_of_no_type_is_declined),
         cmocka_unit_test(a_pdol_without_number_or_qualifiers_is_not_served),
+        cmocka_unit_test(a_card_on_the_exception_list_is_not_approved_offline),
         cmocka_unit_test(cancelling_is_heard_before_the_card_has_answered),
     };
     return cmocka_run_group_tests_name("kernel 3", tests, NULL, NULL);

@@ -110,13 +110,21 @@ static void the_exception_list_sets_its_bit(void **state)
     step_end(&s);
 }
 
+/* A card that CDA will authenticate, and whose cryptogram covers the amount. */
+static void begin_authenticated(void)
+{
+    step_begin(&s);
+    s.k.oda = DP_EMV_AUTH_CDA;
+    s.k.icc_key_good = true;
+    s.k.policy = s.policy;
+    step_set(&s, 0x8C, "9F0206");
+}
+
 static void a_policy_that_answers_nothing_declines(void **state)
 {
     struct emv_action a;
-    step_begin(&s);
+    begin_authenticated();
     s.policy_silent = true;
-    s.k.oda = DP_EMV_AUTH_CDA;
-    s.k.icc_key_good = true;
     assert_int_equal(emv_manage_risk(&s.k), EMV_GO_ON);
     emv_action_first(&s.k, &a);
     assert_int_equal(a.cid, CID_AAC);
@@ -131,10 +139,7 @@ static struct emv_action action(enum emv_tvr bit, const char *iac_denial, const 
                                 bool no_link)
 {
     struct emv_action a;
-    step_begin(&s);
-    s.k.oda = DP_EMV_AUTH_CDA;
-    s.k.icc_key_good = true;
-    s.k.policy = s.policy;
+    begin_authenticated();
     if (bit != 0)
         emv_tvr_set(&s.k, bit);
     if (iac_denial != NULL)
@@ -174,10 +179,7 @@ static void denial_codes_go_first(void **state)
 static void terminal_codes_count_beside_the_issuers(void **state)
 {
     struct emv_action a;
-    step_begin(&s);
-    s.k.oda = DP_EMV_AUTH_CDA;
-    s.k.icc_key_good = true;
-    s.k.policy = s.policy;
+    begin_authenticated();
     step_set(&s, 0x9F0F, "0000000000");
     step_set(&s, 0x9F0D, "0000000000");
     emv_tvr_set(&s.k, TVR_NEW_CARD);
@@ -195,10 +197,7 @@ static void terminal_codes_count_beside_the_issuers(void **state)
 static void the_terminals_type_decides_on_going_online(void **state)
 {
     struct emv_action a;
-    step_begin(&s);
-    s.k.oda = DP_EMV_AUTH_CDA;
-    s.k.icc_key_good = true;
-    s.k.policy = s.policy;
+    begin_authenticated();
     step_set(&s, 0x9F0D, "0000000000");
     s.terminal.type = 0x21;
     emv_action_first(&s.k, &a);
@@ -213,8 +212,7 @@ static void the_terminals_type_decides_on_going_online(void **state)
 static void nothing_but_cda_may_be_approved_offline(void **state)
 {
     struct emv_action a;
-    step_begin(&s);
-    s.k.policy = s.policy;
+    begin_authenticated();
     for (int oda = DP_EMV_AUTH_NONE; oda <= DP_EMV_AUTH_FDDA; oda++)
         for (int key = 0; key < 2; key++) {
             bool good = oda == DP_EMV_AUTH_CDA && key != 0;
@@ -227,6 +225,37 @@ static void nothing_but_cda_may_be_approved_offline(void **state)
             assert_int_equal(a.cid, good ? CID_TC : CID_AAC);
         }
     step_end(&s);
+}
+
+/* Codes that name none of it, the terminal's and the card's. */
+static void some_things_no_action_code_can_allow_offline(void **state)
+{
+    static const enum emv_tvr bits[] = {TVR_CDA_FAILED, TVR_EXCEPTION_FILE, TVR_EXPIRED,
+                                        TVR_CVM_FAILED, TVR_OVER_FLOOR_LIMIT};
+    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
+        assert_int_equal(action(bits[i], NULL, "0000000000", false).cid, CID_ARQC);
+        assert_int_equal(action(bits[i], NULL, "0000000000", true).cid, CID_AAC);
+    }
+}
+
+static void a_cryptogram_that_does_not_cover_the_amount_approves_nothing(void **state)
+{
+    static const struct {
+        uint32_t list;
+        const char *names;
+        bool good;
+    } lists[] = {{0x8C, "9F3704", false},
+                 {0x8C, "9F37049F0206", true},
+                 {0x8C, "9F0205", false},
+                 {0x9F38, "9F0206", true},
+                 {0x9F38, "9F0201", false}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        begin_authenticated();
+        step_set(&s, 0x8C, "9F3704");
+        step_set(&s, lists[i].list, lists[i].names);
+        assert_int_equal(emv_offline_permitted(&s.k), lists[i].good);
+        step_end(&s);
+    }
 }
 
 int main(void)
@@ -245,6 +274,8 @@ int main(void)
         cmocka_unit_test(terminal_codes_count_beside_the_issuers),
         cmocka_unit_test(the_terminals_type_decides_on_going_online),
         cmocka_unit_test(nothing_but_cda_may_be_approved_offline),
+        cmocka_unit_test(some_things_no_action_code_can_allow_offline),
+        cmocka_unit_test(a_cryptogram_that_does_not_cover_the_amount_approves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
