@@ -7,6 +7,8 @@
 
 #include "base/reader.h"
 
+#define MTI_AUTHORISATION 1100
+
 /* In the order of the format's array. */
 static const uint16_t places[] = {
     offsetof(struct dp_totals, intents),         offsetof(struct dp_totals, online_n),
@@ -33,6 +35,12 @@ static void count(uint64_t *n, uint64_t *amount, const struct dp_record *r)
         *amount += (uint64_t)r->amount.minor;
 }
 
+/* An 1100 that was answered may be captured; what captures it, and counts, is its 1220. */
+static bool is_forwarded(const struct dp_record *r)
+{
+    return r->result == 1 && r->mti != MTI_AUTHORISATION;
+}
+
 static void count_outcome(struct dp_totals *t, const struct dp_record *r)
 {
     if (r->mode == DP_MODE_ONLINE)
@@ -55,7 +63,7 @@ void totals_add(struct dp_totals *t, const struct dp_record *r)
         count(&t->reversed_n, &t->reversed_amount, r);
     else if (r->type == DP_RECORD_VOID)
         count(&t->void_n, &t->void_amount, r);
-    else if (r->type == DP_RECORD_FORWARDED && r->result == 1)
+    else if (r->type == DP_RECORD_FORWARDED && is_forwarded(r))
         count(&t->forwarded_n, &t->forwarded_amount, r);
 }
 

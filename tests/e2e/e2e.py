@@ -78,7 +78,7 @@ def journal_view(recs):
             if r.get("stan") and (tx, r["stan"]) in requested and r["mode"] in ("online", "declined") \
                     and r.get("action_code"):
                 closed.setdefault((tx, r["stan"]), []).append("OUTCOME")
-            if r["mode"] == "online":
+            if r["mode"] == "online" and r.get("mti") != 1100:  # an 1100 is captured by its 1220
                 captured[tx] = r["amount"]
         elif kind == "REVERSAL":
             stan = r["original"]["stan"]
@@ -89,9 +89,9 @@ def journal_view(recs):
         elif kind == "VOID":
             voided.add(r["original_transaction_id"])
         elif kind == "FORWARDED":
-            if r["result"] == 1:
+            if r["result"] == 1 and r.get("mti") != 1100:
                 captured[tx] = outcomes[tx]["amount"]
-            if (tx, r["stan"]) in requested:
+            if (tx, r.get("stan")) in requested and r.get("mti") != 1220:  # not a completion's
                 closed.setdefault((tx, r["stan"]), []).append("FORWARDED")
     for key in requested:
         same(f"ways in which REQUESTED {key} was closed", len(closed.get(key, [])), 1)

@@ -5,6 +5,8 @@ held there by a card or an acquirer that takes its time; some come at a random m
 the app asks for the status, and at the end everybody's books agree, payment by payment.
 
     kills.py [KILLS] [SEED]     speaks TAP; prints a histogram process x state
+
+DP_KILLS_MESSAGE=dual and DP_KILLS_CARD_DATA=clear: under another contract with the acquirer.
 """
 import json
 import os
@@ -19,6 +21,8 @@ from e2e import World, WorldError, same, wait_for  # noqa: E402
 ROLES = ("supervisor", "vault", "till", "card", "link")
 KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else (20 if e2e.QUICK else 200)
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 32)
+MESSAGE = os.environ.get("DP_KILLS_MESSAGE", "single")
+CARD_DATA = os.environ.get("DP_KILLS_CARD_DATA", "sealed")
 HOLD_MS = 700  # how long a slow card or acquirer holds a payment in its state
 chance = random.Random(SEED)
 
@@ -184,8 +188,9 @@ def histogram(done, states):
 def every_payment_ends_one_way_and_the_books_agree():
     text = e2e.parameters(offline__round_amount_max="99999999", offline__round_count_max="9999",
                           offline__card_amount_max="99999999", offline__card_count_max="9999",
-                          deferred__allowed="no")
-    print(f"# {KILLS} kills, seed {SEED}", flush=True)
+                          deferred__allowed="no", acquirer__message=MESSAGE,
+                          acquirer__card_data=CARD_DATA)
+    print(f"# {KILLS} kills, seed {SEED}, {MESSAGE} message, {CARD_DATA} card data", flush=True)
     with World(params_text=text) as w:
         w.start()
         r = Round(w)

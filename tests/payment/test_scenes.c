@@ -822,9 +822,37 @@ static void dual_message_is_completed_by_an_advice_under_the_same_numbers(void *
     assert_int_equal(world_mti(&w) / 10, 122);
     assert_true(world_answer(&w, 0));
     assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
-    world_books(&w, &b);
-    assert_int_equal(b.open, 0);
+    assert_balanced(&b);
     assert_int_equal(b.last_forwarded.stan, b.last_requested.stan);
+}
+
+/* The answer to the 1100 says that it may be captured; what is forwarded is its 1220. */
+static void deferred_payment_under_dual_message_is_forwarded_once(void **state)
+{
+    struct dp_till_totals t;
+    struct books b;
+    (void)state;
+    w.params->acquirer.message = DP_MESSAGE_DUAL;
+    world_kill(&w);
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1100);
+    assert_true(world_answer(&w, 0));
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_PENDING);
+    dp_payment_totals(w.p, &t);
+    assert_int_equal(t.totals.forwarded_n, 0);
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1220);
+    assert_true(world_answer(&w, 0));
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+    dp_payment_totals(w.p, &t);
+    assert_int_equal(t.totals.forwarded_n, 1);
+    assert_int_equal(t.totals.forwarded_amount, 2350);
+    assert_int_equal(t.sales_n, 1);
+    assert_balanced(&b);
+    assert_int_equal(b.forwarded, 2);
 }
 
 /* A11: what does not sign the cryptogram's kind approves nothing without a link. */
@@ -1019,6 +1047,7 @@ int main(void)
         TEST(payment_at_the_door_waits_for_the_message_under_way),
         TEST(held_messages_stay_until_released),
         TEST(dual_message_is_completed_by_an_advice_under_the_same_numbers),
+        TEST(deferred_payment_under_dual_message_is_forwarded_once),
         TEST(less_than_cda_is_not_approved_without_a_link),
         TEST(failed_authentication_is_not_deferred),
         TEST(replayed_cryptogram_is_declined),

@@ -610,7 +610,8 @@ static void read_record(void *user, const struct dp_record *r)
     case DP_RECORD_FORWARDED:
         b->forwarded++;
         b->last_forwarded = *r;
-        note(x, r->tx, r->stan, false);
+        if (r->mti != 1220) /* a completion bears the STAN of a request that is closed */
+            note(x, r->tx, r->stan, false);
         break;
     case DP_RECORD_SETTLED:
         b->settled++;
