@@ -361,14 +361,18 @@ static void a_flood_is_taken_in_turns_and_none_is_left_lying(void **state)
     usual(MANY_AT_ONCE, true);
     run_until(&said.up, 1);
     assert_int_equal(dp_link_send(l, 1, (const uint8_t *)"x", 1), DP_OK);
-    dp_link_run(l);
+    dp_link_run(l);           /* a quick server's first frames may come with it */
     (void)poll(NULL, 0, 300); /* all of it is here now */
-    dp_link_run(l);
-    assert_in_range(said.frames, 25, 29); /* the rest is in TLS: no poll would tell */
-    assert_int_equal(dp_link_timeout_ms(l), 0);
-    dp_link_run(l);
+    unsigned turns = said.frames > 0;
+    for (; said.frames < 30 && turns < 10; turns++) {
+        unsigned before = said.frames;
+        dp_link_run(l);
+        assert_in_range(said.frames - before, 1, 29);
+        /* the rest is in TLS: no poll would tell */
+        assert_int_equal(dp_link_timeout_ms(l), said.frames < 30 ? 0 : -1);
+    }
     assert_int_equal(said.frames, 30);
-    assert_int_equal(dp_link_timeout_ms(l), -1);
+    assert_true(turns >= 2);
 }
 
 static void a_server_that_closes_inside_a_frame_is_noticed(void **state)
