@@ -12,8 +12,10 @@
 struct hsm_ops {
     const char *scheme; /* of the URI, without the colon */
 
-    /* where: the URI behind the scheme's colon, never empty */
-    int (*open)(const char *where, struct dp_hsm **out);
+    /* where: the URI behind the scheme's colon, never empty. look: beside another handle that has
+     * the store; hsm.c then calls nothing of it but public_key and what reads anchor, counters and
+     * generation. */
+    int (*open)(const char *where, bool look, struct dp_hsm **out);
     int (*provision)(const char *where);
     void (*free)(struct dp_hsm *hsm);
 
@@ -50,8 +52,9 @@ struct hsm_ops {
 /* The head of each back end's own structure. */
 struct dp_hsm {
     const struct hsm_ops *ops;
+    bool look; /* set by hsm.c */
 };
 
-extern const struct hsm_ops hsm_soft_ops;
+extern const struct hsm_ops hsm_soft_ops, hsm_sim_ops;
 
 #endif

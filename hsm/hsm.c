@@ -15,6 +15,7 @@
 static const struct hsm_ops *const backends[] = {
 #if !DP_PROFILE_DEVICE
     &hsm_soft_ops,
+    &hsm_sim_ops,
 #endif
     NULL,
 };
@@ -25,7 +26,7 @@ static int find(const char *uri, const struct hsm_ops **ops, const char **where)
 {
     const char *colon = strchr(uri, ':');
     if (colon == NULL || colon == uri || colon[1] == '\0') {
-        dp_log(DP_LOG_ERROR, "a key store is named like soft:DIR, not \"%s\"", uri);
+        dp_log(DP_LOG_ERROR, "a key store is named by a URI: a kind, a colon, and where it is");
         return DP_ERR_ARG;
     }
     for (const struct hsm_ops *const *b = backends; *b != NULL; b++) {
@@ -41,16 +42,28 @@ static int find(const char *uri, const struct hsm_ops **ops, const char **where)
     return DP_ERR_UNSUPPORTED;
 }
 
-int dp_hsm_open(const char *uri, struct dp_hsm **out)
+static int open_for(const char *uri, bool look, struct dp_hsm **out)
 {
     const struct hsm_ops *ops = NULL;
     const char *where = NULL;
     int err = find(uri, &ops, &where);
     *out = NULL;
     if (err == DP_OK)
-        err = ops->open(where, out);
+        err = ops->open(where, look, out);
     DP_ASSERT((err == DP_OK) == (*out != NULL));
+    if (err == DP_OK)
+        (*out)->look = look;
     return err;
+}
+
+int dp_hsm_open(const char *uri, struct dp_hsm **out)
+{
+    return open_for(uri, false, out);
+}
+
+int dp_hsm_open_readonly(const char *uri, struct dp_hsm **out)
+{
+    return open_for(uri, true, out);
 }
 
 void dp_hsm_free(struct dp_hsm **hsm)
@@ -104,7 +117,7 @@ int dp_hsm_sign(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t digest[32
 {
     if (!is_key(key))
         return DP_ERR_ARG;
-    if (key == DP_KEY_CARD_DATA)
+    if (key == DP_KEY_CARD_DATA || hsm->look)
         return DP_ERR_DENIED;
     return hsm->ops->sign(hsm, key, digest, signature);
 }
@@ -113,18 +126,22 @@ int dp_hsm_ecdh(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t peer[65],
 {
     if (!is_key(key))
         return DP_ERR_ARG;
-    if (key != DP_KEY_CARD_DATA)
+    if (key != DP_KEY_CARD_DATA || hsm->look)
         return DP_ERR_DENIED;
     return hsm->ops->ecdh != NULL ? hsm->ops->ecdh(hsm, key, peer, shared) : DP_ERR_UNSUPPORTED;
 }
 
 int dp_hsm_epoch_new(struct dp_hsm *hsm, uint32_t *number)
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->epoch_new != NULL ? hsm->ops->epoch_new(hsm, number) : DP_ERR_UNSUPPORTED;
 }
 
 int dp_hsm_epoch_destroy(struct dp_hsm *hsm)
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->epoch_destroy != NULL ? hsm->ops->epoch_destroy(hsm) : DP_ERR_UNSUPPORTED;
 }
 
@@ -137,6 +154,8 @@ int dp_hsm_anchor_read(struct dp_hsm *hsm, uint8_t value[32])
 
 int dp_hsm_anchor_extend(struct dp_hsm *hsm, const uint8_t digest[32], uint8_t value[32])
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->anchor_extend != NULL ? hsm->ops->anchor_extend(hsm, digest, value)
                                            : DP_ERR_UNSUPPORTED;
 }
@@ -158,6 +177,8 @@ int dp_hsm_counter_raise(struct dp_hsm *hsm, enum dp_hsm_counter which, uint64_t
 {
     if (!is_counter(which))
         return DP_ERR_ARG;
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->counter_raise != NULL ? hsm->ops->counter_raise(hsm, which, value)
                                            : DP_ERR_UNSUPPORTED;
 }
@@ -174,6 +195,8 @@ int dp_hsm_wrap(struct dp_hsm *hsm, uint32_t generation, struct dp_bytes aad, st
                 uint8_t *out, size_t max, size_t *n)
 {
     *n = 0;
+    if (hsm->look)
+        return DP_ERR_DENIED;
     if (max < DP_HSM_WRAP_OVERHEAD || clear.n > max - DP_HSM_WRAP_OVERHEAD)
         return DP_ERR_SPACE;
     return hsm->ops->wrap != NULL ? hsm->ops->wrap(hsm, generation, aad, clear, out, max, n)
@@ -184,6 +207,8 @@ int dp_hsm_unwrap(struct dp_hsm *hsm, uint32_t generation, struct dp_bytes aad,
                   struct dp_bytes wrapped, uint8_t *out, size_t max, size_t *n)
 {
     *n = 0;
+    if (hsm->look)
+        return DP_ERR_DENIED;
     if (wrapped.n < DP_HSM_WRAP_OVERHEAD)
         return DP_ERR_SHORT;
     if (wrapped.n - DP_HSM_WRAP_OVERHEAD > max)
@@ -194,12 +219,16 @@ int dp_hsm_unwrap(struct dp_hsm *hsm, uint32_t generation, struct dp_bytes aad,
 
 int dp_hsm_wrap_rotate(struct dp_hsm *hsm, uint32_t *generation)
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->wrap_rotate != NULL ? hsm->ops->wrap_rotate(hsm, generation)
                                          : DP_ERR_UNSUPPORTED;
 }
 
 int dp_hsm_wrap_destroy(struct dp_hsm *hsm, uint32_t generation)
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->wrap_destroy != NULL ? hsm->ops->wrap_destroy(hsm, generation)
                                           : DP_ERR_UNSUPPORTED;
 }
@@ -209,18 +238,24 @@ int dp_hsm_wrap_destroy(struct dp_hsm *hsm, uint32_t generation)
 int dp_hsm_dukpt_load(struct dp_hsm *hsm, const uint8_t initial_key[16],
                       const uint8_t initial_key_id[8])
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->dukpt_load != NULL ? hsm->ops->dukpt_load(hsm, initial_key, initial_key_id)
                                         : DP_ERR_UNSUPPORTED;
 }
 
 int dp_hsm_dukpt_next(struct dp_hsm *hsm, uint8_t ksn[DP_KSN_BYTES])
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->dukpt_next != NULL ? hsm->ops->dukpt_next(hsm, ksn) : DP_ERR_UNSUPPORTED;
 }
 
 int dp_hsm_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES], bool answer,
                      const uint8_t digest[32], uint8_t mac[16])
 {
+    if (hsm->look)
+        return DP_ERR_DENIED;
     return hsm->ops->dukpt_mac != NULL ? hsm->ops->dukpt_mac(hsm, ksn, answer, digest, mac)
                                        : DP_ERR_UNSUPPORTED;
 }

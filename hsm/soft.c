@@ -91,7 +91,7 @@ static void soft_free(struct dp_hsm *hsm)
     free(s);
 }
 
-static int make(const char *where, bool make_dir, struct soft **out)
+static int make(const char *where, enum soft_dir_for for_what, struct soft **out)
 {
     struct soft *s = calloc(1, sizeof *s);
     int err;
@@ -103,7 +103,7 @@ static int make(const char *where, bool make_dir, struct soft **out)
     err = dp_secret_new(&s->secret, (sizeof *s->m + 15) / 16 * 16);
     if (err == DP_OK) {
         s->m = (struct memory *)s->secret.p;
-        err = soft_dir_open(where, make_dir, &s->dir);
+        err = soft_dir_open(where, for_what, &s->dir);
     }
     if (err == DP_OK)
         *out = s;
@@ -147,10 +147,10 @@ static int load(struct soft *s)
     return err;
 }
 
-static int soft_open(const char *where, struct dp_hsm **out)
+static int soft_open(const char *where, bool look, struct dp_hsm **out)
 {
     struct soft *s;
-    int err = make(where, false, &s);
+    int err = make(where, look ? SOFT_DIR_LOOK : SOFT_DIR_USE, &s);
     if (err < 0)
         return err;
     err = load(s);
@@ -179,7 +179,7 @@ static int soft_provision(const char *where)
 {
     struct soft *s;
     size_t n = 0;
-    int err = make(where, true, &s);
+    int err = make(where, SOFT_DIR_MAKE, &s);
     if (err < 0)
         return err;
     /* Anything there, readable or not, stays: keys are never overwritten. */

@@ -74,8 +74,9 @@ static int sync_parent(const struct soft_dir *d)
     return err;
 }
 
-int soft_dir_open(const char *path, bool make, struct soft_dir *out)
+int soft_dir_open(const char *path, enum soft_dir_for for_what, struct soft_dir *out)
 {
+    bool make = for_what == SOFT_DIR_MAKE;
     int err = DP_OK;
     out->fd = -1;
     out->path = strdup(path);
@@ -90,7 +91,7 @@ int soft_dir_open(const char *path, bool make, struct soft_dir *out)
     }
     if (err == DP_OK)
         err = refuse_others(out, out->fd, "");
-    if (err == DP_OK && flock(out->fd, LOCK_EX | LOCK_NB) != 0)
+    if (err == DP_OK && for_what != SOFT_DIR_LOOK && flock(out->fd, LOCK_EX | LOCK_NB) != 0)
         err = failed(out, "lock", "");
     if (err == DP_OK && make)
         err = sync_parent(out);

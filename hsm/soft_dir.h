@@ -10,10 +10,16 @@ struct soft_dir {
     char *path;
 };
 
+enum soft_dir_for {
+    SOFT_DIR_USE,
+    SOFT_DIR_MAKE, /* made when it is missing */
+    SOFT_DIR_LOOK  /* without the lock: the state is replaced as a whole, so that it can be read */
+};
+
 /* Opens and locks. DP_ERR_NOT_FOUND: no such directory; DP_ERR_BUSY: another process or handle has
- * it; DP_ERR_DENIED: open to others than its owner. make: makes the directory when it is missing.
- * Every failure is logged with the path and the reason. */
-DP_MUST_USE int soft_dir_open(const char *path, bool make, struct soft_dir *out);
+ * it; DP_ERR_DENIED: open to others than its owner. Every failure is logged with the path and the
+ * reason. */
+DP_MUST_USE int soft_dir_open(const char *path, enum soft_dir_for for_what, struct soft_dir *out);
 void soft_dir_close(struct soft_dir *d);
 /* The whole state file. DP_ERR_NOT_FOUND: there is none; DP_ERR_DENIED as above; DP_ERR_LIMIT: more
  * than max bytes. */

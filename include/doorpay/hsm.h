@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys that never leave their token. One vtable behind it: soft: (development), later pkcs11:,
- * tpm2:, sim:. What a back end cannot do is an error, and dp_hsm_caps says so beforehand; nothing
- * falls back in silence.
+ * Keys that never leave their token. One vtable behind it: pkcs11:, tpm2:, and for development
+ * soft: and sim:. What a back end cannot do is an error, and dp_hsm_caps says so beforehand;
+ * nothing falls back in silence.
  */
 #ifndef DOORPAY_HSM_H
 #define DOORPAY_HSM_H
@@ -33,9 +33,14 @@ enum dp_hsm_counter {
     DP_COUNTER_LOGIN_FAILURES = 2
 };
 
-/* uri: "soft:DIR". DP_ERR_NOT_FOUND: not provisioned; DP_ERR_UNSUPPORTED: no such back end in this
- * build. */
+/* uri: the kinds and their attributes are in docs/cli.md, "Key stores". DP_ERR_NOT_FOUND: not
+ * provisioned; DP_ERR_UNSUPPORTED: no such back end in this build. */
 DP_PUBLIC DP_MUST_USE DP_PARSES int dp_hsm_open(const char *uri, struct dp_hsm **out);
+/* For a verifier: beside doorpayd, which goes on using the store. What it tells is one state of the
+ * store, that of this call or a later one. Public keys, anchor, counters and the side store's
+ * generation can be read; all else is DP_ERR_DENIED. DP_ERR_BUSY: this kind of token, or the way to
+ * it, serves one at a time. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_open_readonly(const char *uri, struct dp_hsm **out);
 DP_PUBLIC void dp_hsm_free(struct dp_hsm **hsm);
 /* Makes every key of a new token. DP_ERR_STATE: there is one already. */
 DP_PUBLIC DP_MUST_USE int dp_hsm_provision(const char *uri);

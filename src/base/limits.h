@@ -26,6 +26,11 @@
 
 /* ---- hsm ---- */
 #define DP_HSM_WRAP_GENERATIONS_MAX 8 /* side store keys alive at once; shredding needs two */
+#define DP_HSM_URI_MAX              1024
+#define DP_HSM_URI_ATTRIBUTES_MAX   12
+#define DP_HSM_PIN_MAX              64   /* bytes of a PIN, or of a TPM's authorisation value */
+#define DP_HSM_SCRIPT_MAX           4096 /* bytes of a simulated token's faults */
+#define DP_HSM_FAULTS_MAX           32
 
 /* ---- emv ---- */
 #define DP_EMV_AIDS_MAX         32 /* AIDs a terminal supports */

@@ -15,6 +15,8 @@
 
 #define HEAD_BYTES_MAX 4096
 
+#define TRIES_MAX 10 /* to find the journal between two of its writes */
+
 struct journal_options {
     const char *dir, *hsm, *head, *trust, *out, *from, *to;
     bool json;
@@ -36,7 +38,7 @@ static int usage(FILE *to, int status)
             "       doorpay journal export DIR [--from N] [--to N]\n"
             "       doorpay journal head DIR --out FILE\n\n"
             "  DIR      a journal's directory, or the one above it\n"
-            "  --hsm    the token that binds the journal (soft:DIR)\n"
+            "  --hsm    the URI of the token that binds the journal\n"
             "  --head   a head file, made by doorpay journal head or by the collector\n"
             "  --trust  a file with the device's identity key: the uncompressed point in hex\n\n"
             "Exit status of verify: 0 valid and fresh, 3 valid and freshness unknown, 4 ROLLBACK,\n"
@@ -129,9 +131,10 @@ static int read_head(const char *path, struct dp_verify_options *v)
 static int read_token(const char *uri, struct dp_verify_options *v)
 {
     struct dp_hsm *hsm = NULL;
-    int err = dp_hsm_open(uri, &hsm);
+    int err = dp_hsm_open_readonly(uri, &hsm);
     if (err == DP_ERR_BUSY)
-        return complain(uri, "in use: stop doorpayd first, or use --head FILE");
+        return complain(uri, "in use, and it serves one at a time: stop doorpayd first, or use "
+                             "--head FILE");
     if (err == DP_OK)
         err = dp_hsm_anchor_read(hsm, v->anchor);
     v->has_anchor = err == DP_OK;
@@ -382,13 +385,30 @@ static void print_verdict(const struct journal_options *o, const struct dp_verif
                      v->rule, v->segment, v->offset, v->seq);
 }
 
+/* doorpayd may be writing: a journal that went on after the token was read looks like another
+ * one's. So the token is read again, and what was seen counts when it stood still meanwhile. */
+static int verify_standing(const struct journal_options *o, struct dp_verify_result *result)
+{
+    struct dp_verify_options v, again;
+    int status = read_references(o, &v);
+    for (int i = 0; status == CLI_DONE && i < TRIES_MAX; i++) {
+        status = run(o, &v, NULL, NULL, result);
+        if (status != CLI_DONE || o->hsm == NULL || result->verdict == DP_VERDICT_FRESH)
+            return status;
+        status = read_references(o, &again);
+        if (status == CLI_DONE && memcmp(v.anchor, again.anchor, sizeof v.anchor) == 0)
+            return CLI_DONE;
+        v = again;
+    }
+    return status == CLI_DONE
+               ? complain(o->dir, "it is being written all the time: try again later")
+               : status;
+}
+
 static int verify(const struct journal_options *o, bool wants_freshness)
 {
-    struct dp_verify_options v;
     struct dp_verify_result result;
-    int status = read_references(o, &v);
-    if (status == CLI_DONE)
-        status = run(o, &v, NULL, NULL, &result);
+    int status = verify_standing(o, &result);
     if (status != CLI_DONE)
         return status;
     print_verdict(o, &result);

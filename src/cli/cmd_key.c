@@ -34,7 +34,7 @@ static int usage(FILE *to, int status)
         "  csr         certificate request (PEM) of the TLS client key, for CN=TID\n"
         "  dukpt-load  load an initial key: \"ik HEX32\" and \"ksn HEX24\" from FILE, or from\n"
         "              standard input\n"
-        "  --hsm URI   the key store, soft:DIR\n",
+        "  --hsm URI   the key store: docs/cli.md, \"Key stores\"\n",
         to);
     return status;
 }

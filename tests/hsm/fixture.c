@@ -2,22 +2,138 @@
 #include "fixture.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+/* %1$s: the directory. */
+#define SOFTHSM                                                                                    \
+    "pkcs11:token=doorpay?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:%1$s/pin"
+#define SOFTHSM_NONE                                                                               \
+    "pkcs11:token=nobody?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:%1$s/pin"
+#define SWTPM "tcti=swtpm:path=%1$s/tpm/socket?auth-source=file:%1$s/auth"
+
 static const struct {
-    const char *kind, *where; /* what stands behind the directory in the URI */
+    const char *kind, *uri, *nowhere;
     struct dp_hsm_caps caps;
+    uint64_t counter_step;
+    bool shared, softhsm, swtpm;
 } kinds[] = {
-    {"soft", "/keys", {true, true, true, true, true, true, "soft"}},
+    {"soft",
+     "soft:%1$s/keys",
+     "soft:%1$s/nowhere",
+     {true, true, true, true, true, true, "soft"},
+     UINT64_MAX,
+     true,
+     false,
+     false},
+    {"sim",
+     "sim:dir=%1$s/keys",
+     "sim:dir=%1$s/nowhere",
+     {true, true, true, true, true, true, "sim"},
+     UINT64_MAX,
+     true,
+     false,
+     false},
+    {"pkcs11",
+     SOFTHSM,
+     SOFTHSM_NONE,
+     {false, true, true, true, true, true, "pkcs11"},
+     UINT64_MAX,
+     true,
+     true,
+     false},
+    {"tpm2",
+     "tpm2:" SWTPM,
+     "tpm2:" SWTPM "&base=0x40",
+     {true, true, true, false, false, true, "tpm2"},
+     1000,
+     false,
+     false,
+     true},
+    {"composite",
+     SOFTHSM "+tpm2-anchor:" SWTPM,
+     SOFTHSM_NONE "+tpm2-anchor:" SWTPM,
+     {true, true, true, true, true, true, "pkcs11+tpm2-anchor"},
+     1000,
+     false,
+     true,
+     true},
 };
 
-int fixture_make(const char *kind, struct fixture *f)
+static void shell(const struct fixture *f, const char *what)
+{
+    char command[1024];
+    (void)snprintf(command, sizeof command, "cd %s && %s", f->dir, what);
+    assert_int_equal(system(command), 0);
+}
+
+/* ---- the software behind it ---- */
+
+static void make_softhsm(const struct fixture *f)
+{
+    char conf[96];
+    (void)snprintf(conf, sizeof conf, "%s/softhsm2.conf", f->dir);
+    assert_int_equal(setenv("SOFTHSM2_CONF", conf, 1), 0);
+    shell(f, "mkdir tokens && umask 077 && printf '1234567\\n' >pin && "
+             "printf 'directories.tokendir = %s/tokens\\nlog.level = ERROR\\n' \"$PWD\" "
+             ">softhsm2.conf && softhsm2-util --init-token --free --label doorpay "
+             "--pin 1234567 --so-pin 7654321 >/dev/null");
+}
+
+static void start_swtpm(struct fixture *f)
+{
+    char state[128], server[128], control[128];
+    struct stat st;
+    const struct timespec pause = {.tv_nsec = 2000000};
+    shell(f, "umask 077 && mkdir tpm && printf 'a TPM authorisation\\n' >auth");
+    (void)snprintf(state, sizeof state, "dir=%s/tpm", f->dir);
+    (void)snprintf(server, sizeof server, "type=unixio,path=%s/tpm/socket", f->dir);
+    (void)snprintf(control, sizeof control, "type=unixio,path=%s/tpm/control", f->dir);
+    f->tpm = fork();
+    assert_true(f->tpm >= 0);
+    if (f->tpm == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
+                     "--ctrl", control, "--flags", "not-need-init,startup-clear", (char *)NULL);
+        _exit(127);
+    }
+    (void)snprintf(server, sizeof server, "%s/tpm/socket", f->dir);
+    for (int i = 0; i < 5000 && stat(server, &st) != 0; i++)
+        (void)nanosleep(&pause, NULL);
+    assert_int_equal(stat(server, &st), 0);
+}
+
+static void end_swtpm(struct fixture *f)
+{
+    int status;
+    if (f->tpm <= 0)
+        return;
+    assert_int_equal(kill(f->tpm, SIGKILL), 0);
+    assert_int_equal(waitpid(f->tpm, &status, 0), f->tpm);
+    f->tpm = 0;
+}
+
+/* ---- the store ---- */
+
+static void name(const char *format, const char *dir, char out[512])
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(out, 512, format, dir);
+#pragma GCC diagnostic pop
+}
+
+int fixture_make_bare(const char *kind, struct fixture *f)
 {
     memset(f, 0, sizeof *f);
     (void)snprintf(f->dir, sizeof f->dir, "/tmp/dp-hsm-XXXXXX");
@@ -27,18 +143,32 @@ int fixture_make(const char *kind, struct fixture *f)
         if (mkdtemp(f->dir) == NULL)
             return -1;
         f->caps = kinds[i].caps;
-        (void)snprintf(f->uri, sizeof f->uri, "%s:%s%s", kind, f->dir, kinds[i].where);
-        return dp_hsm_provision(f->uri) == DP_OK && dp_hsm_open(f->uri, &f->hsm) == DP_OK ? 0 : -1;
+        f->counter_step = kinds[i].counter_step;
+        f->shared = kinds[i].shared;
+        name(kinds[i].uri, f->dir, f->uri);
+        name(kinds[i].nowhere, f->dir, f->nowhere);
+        if (kinds[i].softhsm)
+            make_softhsm(f);
+        if (kinds[i].swtpm)
+            start_swtpm(f);
+        return 0;
     }
     return -1;
 }
 
+int fixture_make(const char *kind, struct fixture *f)
+{
+    return fixture_make_bare(kind, f) == 0 && dp_hsm_provision(f->uri) == DP_OK &&
+                   dp_hsm_open(f->uri, &f->hsm) == DP_OK
+               ? 0
+               : -1;
+}
+
 void fixture_remove(struct fixture *f)
 {
-    char command[96];
     dp_hsm_free(&f->hsm);
-    (void)snprintf(command, sizeof command, "rm -rf %s", f->dir);
-    assert_int_equal(system(command), 0);
+    end_swtpm(f);
+    shell(f, "rm -rf \"$PWD\"");
 }
 
 void fixture_reopen(struct fixture *f)
