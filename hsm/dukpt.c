@@ -9,21 +9,20 @@
 
 #define COUNTER_BITS_SET_MAX 16
 
-enum usage {
-    USAGE_MAC_GENERATE = 0x2000,
-    USAGE_MAC_VERIFY = 0x2001,
-    USAGE_DERIVE = 0x8000
-};
-
-/* Derivation data of X9.24-3: version 1, block 1 (an AES-128 key is one block), usage, algorithm 2
- * (AES-128), 128 bits, right half of the initial key id, counter. */
-static int derive(const uint8_t from[16], enum usage usage, const uint8_t id[8], uint32_t counter,
-                  uint8_t out[16])
+void dukpt_data(enum dukpt_usage usage, const uint8_t id[8], uint32_t counter, uint8_t out[16])
 {
-    uint8_t data[16] = {1, 1, (uint8_t)(usage >> 8), (uint8_t)usage, 0, 2, 0, 128};
-    memcpy(data + 8, id + 4, 4);
+    const uint8_t head[8] = {1, 1, (uint8_t)(usage >> 8), (uint8_t)usage, 0, 2, 0, 128};
+    memcpy(out, head, sizeof head);
+    memcpy(out + 8, id + 4, 4);
     for (int i = 0; i < 4; i++)
-        data[12 + i] = (uint8_t)(counter >> (24 - 8 * i));
+        out[12 + i] = (uint8_t)(counter >> (24 - 8 * i));
+}
+
+static int derive(const uint8_t from[16], enum dukpt_usage usage, const uint8_t id[8],
+                  uint32_t counter, uint8_t out[16])
+{
+    uint8_t data[16];
+    dukpt_data(usage, id, counter, data);
     return aes128_block(from, data, out);
 }
 
@@ -32,7 +31,7 @@ bool dukpt_counter_ok(uint32_t counter)
     return counter != 0 && __builtin_popcount(counter) <= COUNTER_BITS_SET_MAX;
 }
 
-static int lowest_bit(uint32_t counter)
+int dukpt_lowest_bit(uint32_t counter)
 {
     DP_ASSERT(counter != 0);
     return __builtin_ctz(counter);
@@ -53,7 +52,7 @@ static int fill(struct dukpt *d, const uint8_t from[16], uint32_t counter, int b
 {
     int err = DP_OK;
     for (int i = below - 1; i >= 0 && err == DP_OK; i--)
-        err = derive(from, USAGE_DERIVE, d->id, counter | 1U << i, d->registers[i]);
+        err = derive(from, DUKPT_DERIVE, d->id, counter | 1U << i, d->registers[i]);
     return err;
 }
 
@@ -64,12 +63,22 @@ int dukpt_load(struct dukpt *d, const uint8_t initial_key[16], const uint8_t id[
     return fill(d, initial_key, 0, DUKPT_REGISTERS);
 }
 
+bool dukpt_fills(uint32_t counter)
+{
+    return __builtin_popcount(counter) < COUNTER_BITS_SET_MAX;
+}
+
+uint32_t dukpt_counter_after(uint32_t counter)
+{
+    counter += dukpt_fills(counter) ? 1 : 1U << dukpt_lowest_bit(counter);
+    DP_ASSERT(counter == 0 || dukpt_counter_ok(counter));
+    return counter;
+}
+
 static void move_on(struct dukpt *d, int low)
 {
-    uint32_t step = __builtin_popcount(d->counter) < COUNTER_BITS_SET_MAX ? 1 : 1U << low;
     dp_wipe(d->registers[low], 16);
-    d->counter += step; /* past the last one it is 0: used up */
-    DP_ASSERT(d->counter == 0 || dukpt_counter_ok(d->counter));
+    d->counter = dukpt_counter_after(d->counter);
 }
 
 int dukpt_next(struct dukpt *d, struct dukpt_keys *out)
@@ -80,15 +89,15 @@ int dukpt_next(struct dukpt *d, struct dukpt_keys *out)
     if (counter == 0)
         return DP_ERR_LIMIT;
     DP_ASSERT(dukpt_counter_ok(counter));
-    low = lowest_bit(counter);
+    low = dukpt_lowest_bit(counter);
     key = d->registers[low];
     memcpy(out->ksn, d->id, 8);
     for (int i = 0; i < 4; i++)
         out->ksn[8 + i] = (uint8_t)(counter >> (24 - 8 * i));
-    err = derive(key, USAGE_MAC_GENERATE, d->id, counter, out->generate);
+    err = derive(key, DUKPT_MAC_GENERATE, d->id, counter, out->generate);
     if (err == DP_OK)
-        err = derive(key, USAGE_MAC_VERIFY, d->id, counter, out->verify);
-    if (err == DP_OK && __builtin_popcount(counter) < COUNTER_BITS_SET_MAX)
+        err = derive(key, DUKPT_MAC_VERIFY, d->id, counter, out->verify);
+    if (err == DP_OK && dukpt_fills(counter))
         err = fill(d, key, counter, low);
     if (err == DP_OK)
         move_on(d, low);

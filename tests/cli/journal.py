@@ -125,12 +125,12 @@ def another_identity_key_is_not_trusted(folder):
     assert d['rule'] == 'identity-mismatch', d
 
 
-def a_token_in_use_is_said_so(folder):
+def a_token_in_use_is_looked_at(folder):
     fd = os.open(f'{folder}/token', os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
     done = journal('verify', f'{folder}/journals', '--hsm', f'soft:{folder}/token')
     os.close(fd)
-    assert done.returncode == 1 and 'stop doorpayd first, or use --head' in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 # ---- show, export ----
@@ -186,7 +186,7 @@ tap.main([alone_a_journal_is_valid_and_its_freshness_unknown,
           a_head_has_journal_size_root_and_anchor,
           a_changed_byte_is_named,
           another_identity_key_is_not_trusted,
-          a_token_in_use_is_said_so,
+          a_token_in_use_is_looked_at,
           records_are_shown_from_and_to,
           wrong_usage_is_said,
           what_a_crash_left_is_told], set_up)
