@@ -13,7 +13,6 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *what;
 } verbs[] = {
-#ifdef CLI_SALE
     {"pay", dp_cmd_pay, "AMOUNT CUR --parcel REF   take a payment"},
     {"status", dp_cmd_status, "REF                       what became of a payment"},
     {"reverse", dp_cmd_reverse, "TRANSACTION               undo a payment"},
@@ -23,21 +22,12 @@ static const struct {
     {"settle", dp_cmd_settle, "                          agree totals with the acquirer"},
     {"forward", dp_cmd_forward, "now|hold|release|list     what waits for the network"},
     {"events", dp_cmd_events, "                          what the customer's screen should say"},
-#endif
     {"key", dp_cmd_key, "init|show|csr|dukpt-load  a device's keys"},
     {"params", dp_cmd_params, "show|check FILE           signed parameter sets"},
-#ifdef CLI_JOURNAL
     {"journal", dp_cmd_journal, "verify|check|show|...     what a journal says, and if it is true"},
-#endif
-#ifdef CLI_ISO8583
     {"iso8583", dp_cmd_iso8583, "decode|encode|layout      acquirer messages, wire logs, layouts"},
-#endif
-#ifdef CLI_CARD
     {"card", dp_cmd_card, "replay --transcript FILE  a recorded card through the kernel"},
-#endif
-#ifdef CLI_TLV
     {"tlv", dp_cmd_tlv, "HEX                       EMV data in words"},
-#endif
 };
 
 static int help(FILE *to, int status)
