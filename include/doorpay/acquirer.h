@@ -139,6 +139,10 @@ DP_PUBLIC void dp_acquirer_failed(struct dp_acquirer *a, const struct dp_acquire
 DP_PUBLIC DP_MUST_USE int dp_acquirer_forwarded(struct dp_acquirer *a,
                                                 const struct dp_acquirer_answer *answer,
                                                 struct dp_record *r);
+/* A deferred payment whose time to be asked is over and of which no request is under way, as the
+ * FORWARDED record that gives it up; r has what every record of this terminal has.
+ * DP_ERR_NOT_FOUND: none. While the clock is not set none is. */
+DP_PUBLIC DP_MUST_USE int dp_acquirer_give_up(const struct dp_acquirer *a, struct dp_record *r);
 /* True when tx's sale was never sent (it may be voided locally); false once a byte may have left.
  */
 DP_PUBLIC bool dp_acquirer_is_unsent(const struct dp_acquirer *a, const uint8_t tx[16]);

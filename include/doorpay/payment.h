@@ -51,7 +51,8 @@ enum dp_reason {
     DP_REASON_INCONSISTENT = 27,       /* what the card process claimed does not hold */
     DP_REASON_OTHER_INTERFACE = 28,
     DP_REASON_SEE_PHONE = 29,
-    DP_REASON_REPLAY = 30, /* same cryptogram or falling ATC */
+    DP_REASON_REPLAY = 30,           /* same cryptogram or falling ATC */
+    DP_REASON_DEFERRED_EXPIRED = 31, /* deferred, and the time to ask the issuer is over */
     /* refused before INTENT: nothing was begun, nothing is kept */
     DP_REASON_BUSY = 40,
     DP_REASON_SERVICE_ID_REUSED = 41, /* same ServiceID, other request */
@@ -113,7 +114,8 @@ enum dp_forward_state {
     DP_FORWARD_NONE = 0,    /* nothing to forward */
     DP_FORWARD_PENDING = 1, /* not sent or not answered yet */
     DP_FORWARD_ACCEPTED = 2,
-    DP_FORWARD_DECLINED = 3 /* a deferred authorisation was declined later: not paid */
+    DP_FORWARD_DECLINED = 3, /* a deferred authorisation was declined later: not paid */
+    DP_FORWARD_GIVEN_UP = 4  /* ... or could not be asked for in its time: not paid */
 };
 
 struct dp_headroom {

@@ -194,10 +194,50 @@ int dp_acquirer_forwarded(struct dp_acquirer *a, const struct dp_acquirer_answer
     memcpy(r->action_code, answer->action_code, sizeof r->action_code);
     memcpy(r->auth_code, answer->auth_code, sizeof r->auth_code);
     if (answer->kind == DP_ACQUIRER_REVERSAL)
-        r->result = 3;
+        r->result = RESULT_REVERSAL_ACCEPTED;
     else
-        r->result = answer->approved ? 1 : 2;
+        r->result = answer->approved ? RESULT_ACCEPTED : RESULT_DECLINED;
     return DP_OK;
+}
+
+/* A clock that was never set says nothing about what is over. */
+static bool is_over(const struct dp_acquirer *a, const struct message *m)
+{
+    const struct dp_clock *clock = a->config.clock;
+    return m->kind == MESSAGE_DEFERRED && is_queued(m) && m->deferred_until != 0 &&
+           clock->quality(clock->ctx) != DP_CLOCK_UNKNOWN &&
+           clock->wall_ms(clock->ctx) > (int64_t)m->deferred_until;
+}
+
+static bool is_asked(const struct dp_acquirer *a, const struct message *m)
+{
+    const struct message *other = NULL;
+    while ((other = next_of_tx_const(a, m->tx, other)) != NULL)
+        if (other->state == STATE_OPEN)
+            return true;
+    return false;
+}
+
+int dp_acquirer_give_up(const struct dp_acquirer *a, struct dp_record *r)
+{
+    for (uint32_t i = 0; i < a->n; i++) {
+        const struct message *m = &a->messages[i];
+        if (!is_over(a, m) || is_asked(a, m))
+            continue;
+        memcpy(r->tx, m->tx, sizeof r->tx);
+        r->has_tx = true;
+        memcpy(r->tid, m->tid, sizeof r->tid);
+        memcpy(r->mid, m->mid, sizeof r->mid);
+        memcpy(r->parcel, m->parcel, sizeof r->parcel);
+        r->batch = m->batch;
+        r->mode = DP_MODE_DEFERRED;
+        r->amount = m->amount;
+        r->has_amount = true;
+        r->deferred_until = m->deferred_until;
+        r->result = RESULT_GIVEN_UP;
+        return DP_OK;
+    }
+    return DP_ERR_NOT_FOUND;
 }
 
 void dp_acquirer_unsent(const struct dp_acquirer *a, struct dp_acquirer_unsent *out)

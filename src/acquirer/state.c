@@ -8,9 +8,6 @@
 #include "base/assert.h"
 #include "base/secret.h"
 
-#define RESULT_ACCEPTED          1
-#define RESULT_REVERSAL_ACCEPTED 3
-
 int dp_acquirer_new(const struct dp_acquirer_config *config, struct dp_acquirer **out)
 {
     struct dp_acquirer *a;
@@ -329,10 +326,13 @@ static void see_request_forwarded(struct dp_acquirer *a, struct message *m,
 
 static void see_forwarded(struct dp_acquirer *a, const struct dp_record *r)
 {
-    struct message *m = find_packed(a, r->tx, r->stan, r->mti);
+    bool wish = r->stan == 0 && r->result == RESULT_GIVEN_UP;
+    struct message *m = wish ? find_deferred(a, r->tx) : find_packed(a, r->tx, r->stan, r->mti);
     if (m == NULL || m->state == STATE_CLOSED || m->state == STATE_CAPTURED)
         return;
-    if (m->kind == MESSAGE_REVERSAL)
+    if (m->kind == MESSAGE_DEFERRED)
+        m->state = STATE_CLOSED;
+    else if (m->kind == MESSAGE_REVERSAL)
         see_reversal_forwarded(a, m, r->result);
     else if (m->kind == MESSAGE_REQUEST && m->state == STATE_OPEN)
         see_request_forwarded(a, m, r);

@@ -15,6 +15,12 @@
 #define STAN_MAX   999999U
 #define TX_BUCKETS 4096
 
+/* Key 48 of FORWARDED. */
+#define RESULT_ACCEPTED          1
+#define RESULT_DECLINED          2
+#define RESULT_REVERSAL_ACCEPTED 3
+#define RESULT_GIVEN_UP          4
+
 enum message_kind {
     MESSAGE_NONE = 0,
     MESSAGE_REQUEST,  /* 1100 or 1200 */

@@ -92,7 +92,7 @@ static bool check_order(const struct dp_card_order *o)
 static bool check_result(const struct dp_pay_result *r)
 {
     return UP_TO(r->state, DP_PAY_UNKNOWN) && UP_TO(r->reason, DP_REASON_UNKNOWN) &&
-           UP_TO(r->mode, DP_MODE_VOID) && UP_TO(r->forward, DP_FORWARD_DECLINED) &&
+           UP_TO(r->mode, DP_MODE_VOID) && UP_TO(r->forward, DP_FORWARD_GIVEN_UP) &&
            check_money(&r->amount) && FLAG(r->reversed) && FLAG(r->is_reversal) &&
            FLAG(r->pending_signature) && TEXT(r->sale_id) && TEXT(r->service_id) &&
            TEXT(r->poi_id) && TEXT(r->sale_tx) && TEXT(r->parcel) && TEXT(r->tid) && TEXT(r->mid) &&

@@ -105,6 +105,12 @@ static void see_forwarded(struct import *i, const struct dp_record *r)
     if (r->result < 1 || r->result > 4)
         return;
     (void)hex16(r->tx, tx);
+    if (r->stan == 0) { /* deferred, and its time to be asked is over */
+        run(i, ledger_exec(i->ledger,
+                           "UPDATE payment SET forward = 'given_up' WHERE journal = ? AND tx = ?",
+                           "tt", i->journal, tx));
+        return;
+    }
     if (r->result == 1 && r->mti == MTI_AUTHORISATION) { /* its completion is still to come */
         set_state(i, tx, r->stan, "pending", r->auth_code);
         return;

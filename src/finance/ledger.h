@@ -45,6 +45,10 @@ DP_MUST_USE DP_PARSES int ledger_import_acquirer(struct ledger *l, const char *p
 /* Matches in passes and classifies what is left. */
 DP_MUST_USE int ledger_match(struct ledger *l);
 
+/* Handed over without a network and lost: declined later, or not asked for in time. */
+#define LEDGER_LOST                                                                                \
+    "undone = '' AND (forward = 'declined' OR (mode = 'deferred' AND forward = 'given_up'))"
+
 struct finance_total {
     char currency[4];
     int64_t journal_minor, acquirer_minor, explained_minor, residual_minor, fee_minor, net_minor;

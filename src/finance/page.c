@@ -303,12 +303,11 @@ static int findings(struct ledger *l, FILE *f)
                       "Nothing waits.", columns, FINDING_SQL("pending"));
     if (err == DP_OK)
         err = SECTION(l, f, "Declined later",
-                      "Handed over at the door without a network and declined afterwards: not "
-                      "paid, our loss unless the customer pays again.",
+                      "Handed over at the door without a network and declined afterwards, or "
+                      "not asked for in time: not paid, our loss unless the customer pays again.",
                       "None.", lost,
                       "SELECT business_date, tid, parcel, bin || '******' || last4, mode, amount, "
-                      "currency, tx FROM payment WHERE forward = 'declined' AND undone = '' ORDER "
-                      "BY wall_ms, tx");
+                      "currency, tx FROM payment WHERE " LEDGER_LOST " ORDER BY wall_ms, tx");
     return err;
 }
 

@@ -12,6 +12,7 @@
 #define FIRST_SLOTS       64
 #define MTI_AUTHORISATION 1100
 #define MTI_ADVICE        1220
+#define GIVEN_UP          4 /* key 48 */
 
 enum what {
     FREE = 0,
@@ -162,6 +163,8 @@ static const char *see_requested(struct ledger *l, const struct dp_record *r, st
         return "REQUESTED online after the OUTCOME";
     if (r->mode == DP_MODE_DEFERRED && (!p->closed || p->mode != DP_MODE_DEFERRED || p->reversed))
         return "REQUESTED for later, and the payment is not deferred";
+    if (p->forwarded)
+        return "REQUESTED after the payment had its answer";
     if (p->open_stan != 0)
         return "REQUESTED while another of the transaction is open";
     if (v->message->what != FREE)
@@ -241,10 +244,29 @@ static const char *see_void(const struct dp_record *r, struct view *v)
     return NULL;
 }
 
+/* Without a STAN it is the wish itself that ends: what was deferred is not asked for any more. */
+static const char *see_given_up(const struct dp_record *r, struct entry *p)
+{
+    if (p->what == FREE)
+        return "FORWARDED of an unknown transaction";
+    if (r->result != GIVEN_UP)
+        return "FORWARDED without a STAN, and it gives nothing up";
+    if (!p->closed || p->mode != DP_MODE_DEFERRED || p->reversed || p->forwarded)
+        return "FORWARDED gives up a payment that does not wait to be asked for";
+    if (p->open_stan != 0)
+        return "FORWARDED gives up a payment while its REQUESTED is open";
+    if (r->has_amount && r->amount.minor != p->amount)
+        return "FORWARDED has another amount than its sale";
+    p->forwarded = true;
+    return NULL;
+}
+
 static const char *see_forwarded(const struct dp_record *r, struct view *v)
 {
     struct entry *p = v->payment, *m = v->message;
     bool reversal = m->what == REVERSAL;
+    if (r->stan == 0)
+        return see_given_up(r, p);
     if (p->what == FREE || m->what == FREE)
         return "FORWARDED names a message that was never made";
     if (r->has_amount && r->amount.minor != p->amount)
@@ -260,7 +282,7 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
         return "FORWARDED closes an online message";
     if (!reversal && p->reversed)
         return "FORWARDED after a VOID";
-    if (r->result != 4 && reversal != (r->result == 3))
+    if (r->result != GIVEN_UP && reversal != (r->result == 3))
         return "FORWARDED has a result that its message cannot have";
     m->closed = true;
     m->completing = m->authorisation && r->result == 1;

@@ -14,6 +14,7 @@
 
 #include "totals.h"
 
+#define GIVEN_UP       4 /* key 48 */
 #define VERSION        1
 #define KEY_VERSION    1
 #define KEY_AMOUNT     11
@@ -138,7 +139,7 @@ static const uint8_t required[][REQUIRED_MAX] = {
     [DP_RECORD_OUTCOME] = {10, KEY_AMOUNT, 21},
     [DP_RECORD_REVERSAL] = {10, KEY_AMOUNT, 17, 47},
     [DP_RECORD_VOID] = {10, KEY_AMOUNT, 43},
-    [DP_RECORD_FORWARDED] = {10, 17, 48},
+    [DP_RECORD_FORWARDED] = {10, 48}, /* and 17, unless a deferred payment is given up */
     [DP_RECORD_SETTLED] = {56},
     [DP_RECORD_CHECKPOINT] = {51},
     [DP_RECORD_KEY_ROTATE] = {54},
@@ -549,6 +550,9 @@ static unsigned missing(const struct dp_record *r)
     for (unsigned i = 0; i < REQUIRED_MAX && need[i] != 0; i++)
         if (!present(r, key_find(need[i])))
             return need[i];
+    if (r->type == DP_RECORD_FORWARDED && r->stan == 0 &&
+        (r->result != GIVEN_UP || r->mode != DP_MODE_DEFERRED))
+        return 17;
     return 0;
 }
 

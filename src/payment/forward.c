@@ -115,10 +115,31 @@ static void start_job(struct dp_payment *p, struct dp_acquirer_job *job)
     dp_acquirer_sent(p->acquirer, job, mono(p));
 }
 
+/* Past its time a deferred payment may not be asked for any more, with or without a link: it is not
+ * paid, and the sale may know. False: there was none. */
+static bool give_up(struct dp_payment *p)
+{
+    struct dp_record r;
+    record_begin(p, DP_RECORD_FORWARDED, NULL, &r);
+    r.reason = DP_REASON_DEFERRED_EXPIRED;
+    if (p->door.state != DOOR_IDLE || dp_acquirer_give_up(p->acquirer, &r) < 0)
+        return false;
+    dp_log(DP_LOG_WARNING, "a deferred payment could not be asked for in its time: it is not paid");
+    if (keep(p, &r) < 0 || bind_all(p) < 0)
+        p->stopped = true;
+    else
+        card_data_drop(p, r.tx);
+    return true;
+}
+
 void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
 {
     struct dp_acquirer_job job;
     int64_t again = -1;
+    if (give_up(p)) {
+        *wait = 0;
+        return;
+    }
     if (p->pending.busy) {
         if (now >= p->pending.deadline_ms)
             forward_failed(p, p->pending.link_id);

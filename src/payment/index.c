@@ -218,10 +218,22 @@ static struct entry *reversal_by_stan(struct index *x, const uint8_t tx[16], uin
     return NULL;
 }
 
+/* What was deferred is asked for no more. */
+static void see_given_up(struct entry *e, const struct dp_record *r)
+{
+    e->forward = DP_FORWARD_GIVEN_UP;
+    e->reason = (enum dp_reason)r->reason;
+}
+
 static void see_forwarded(struct index *x, struct round *round, const struct dp_record *r)
 {
     struct entry *e = index_by_tx(x, r->tx);
-    struct entry *reversal = reversal_by_stan(x, r->tx, r->stan);
+    struct entry *reversal = r->stan == 0 ? NULL : reversal_by_stan(x, r->tx, r->stan);
+    if (r->stan == 0) {
+        if (e != NULL && e->mode == DP_MODE_DEFERRED && r->result == GIVEN_UP)
+            see_given_up(e, r);
+        return;
+    }
     if (r->result != GIVEN_UP)
         round->synced_wall_ms = (int64_t)r->wall_ms;
     if (reversal != NULL) {
@@ -290,7 +302,7 @@ void index_see(struct index *x, struct round *round, const struct dp_record *r)
 static bool is_paid(const struct entry *e)
 {
     bool approved = e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE ||
-                    (e->mode == DP_MODE_DEFERRED && e->forward != DP_FORWARD_DECLINED);
+                    (e->mode == DP_MODE_DEFERRED && !lost_later(e));
     return approved && !e->reversed && !e->is_reversal;
 }
 

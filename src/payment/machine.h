@@ -154,6 +154,8 @@ void claims_cryptogram(const uint8_t *emv, size_t n, uint8_t cryptogram[8], uint
 void claims_mend(struct dp_card_outcome *o);
 
 /* ---- result.c ---- */
+/* Deferred, and in the end the issuer said no or could not be asked: not paid. */
+bool lost_later(const struct entry *e);
 void result_of(const struct dp_payment *p, const struct entry *e, struct dp_pay_result *out);
 void refuse(struct dp_payment *p, uint64_t request, enum dp_reason reason);
 enum dp_reason reason_of_emv(enum dp_emv_outcome outcome, enum dp_emv_reason reason);

@@ -4,10 +4,16 @@
 
 #include "machine.h"
 
+bool lost_later(const struct entry *e)
+{
+    return e->mode == DP_MODE_DEFERRED && !e->is_reversal &&
+           (e->forward == DP_FORWARD_DECLINED || e->forward == DP_FORWARD_GIVEN_UP);
+}
+
 static bool approved(const struct entry *e)
 {
-    if (e->mode == DP_MODE_DEFERRED && e->forward == DP_FORWARD_DECLINED)
-        return false; /* asked for later, and refused: not paid */
+    if (lost_later(e))
+        return false;
     return e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED ||
            e->is_reversal;
 }

@@ -40,7 +40,7 @@ static enum dp_reason obstacle(const struct dp_payment *p, const struct entry *s
     if (sale->mode != DP_MODE_ONLINE && sale->mode != DP_MODE_OFFLINE &&
         sale->mode != DP_MODE_DEFERRED)
         return DP_REASON_NOT_FOUND;
-    if (sale->mode == DP_MODE_DEFERRED && sale->forward == DP_FORWARD_DECLINED)
+    if (lost_later(sale))
         return DP_REASON_NOT_FOUND;
     if (q->amount != 0 && q->amount != sale->amount.minor)
         return DP_REASON_AMOUNT; /* in part or for more: A31 */

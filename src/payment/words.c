@@ -47,6 +47,8 @@ static const struct {
     {DP_REASON_OTHER_INTERFACE, "other_interface", "Insert the card instead"},
     {DP_REASON_SEE_PHONE, "see_phone", "The customer must unlock the phone, then tap again"},
     {DP_REASON_REPLAY, "replay", "Card not accepted: ask for another card"},
+    {DP_REASON_DEFERRED_EXPIRED, "deferred_expired",
+     "The bank could not be asked in time: not paid"},
     {DP_REASON_BUSY, "busy", "Another payment is going on: wait for it to end"},
     {DP_REASON_SERVICE_ID_REUSED, "service_id_reused",
      "The app used one number for two payments: start the payment again"},

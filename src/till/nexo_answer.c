@@ -193,7 +193,7 @@ static const char *words_of(const struct dp_pay_result *r)
 
 static void additional(struct pairs *p, const struct dp_pay_result *r)
 {
-    static const char *const forward[] = {"none", "pending", "accepted", "declined"};
+    static const char *const forward[] = {"none", "pending", "accepted", "declined", "given-up"};
     char hex[33];
     add(p, "reason", dp_reason_name(r->reason));
     add(p, "message", words_of(r));

@@ -300,6 +300,24 @@ static void a_deferred_payment_waits_and_is_accepted_or_declined_later(void **st
     assert_int_equal(value_of(&l, "SELECT count(*) FROM finding WHERE class = 'pending'"), 1);
 }
 
+static void a_deferred_payment_that_is_given_up_waits_no_more(void **state)
+{
+    struct dp_record r;
+    (void)state;
+    intent(1, 100);
+    outcome(1, 100, DP_MODE_DEFERRED, 0, "");
+    begin(&r, DP_RECORD_FORWARDED, 1, 100);
+    r.mode = DP_MODE_DEFERRED;
+    r.result = 4;
+    r.reason = DP_REASON_DEFERRED_EXPIRED;
+    put(&r);
+    assert_int_equal(dp_journal_checkpoint(j), DP_OK);
+    import();
+    assert_int_equal(is_payment(1, "mode = 'deferred' AND forward = 'given_up'"), 1);
+    assert_int_equal(ledger_match(&l), DP_OK);
+    assert_int_equal(value_of(&l, "SELECT count(*) FROM finding"), 0);
+}
+
 static void a_cancelled_payment_is_marked_and_its_reversal_counted(void **state)
 {
     struct finance_summary s;
@@ -469,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(each_way_a_payment_ends_becomes_its_state),
+        TEST(a_deferred_payment_that_is_given_up_waits_no_more),
         TEST(a_deferred_payment_waits_and_is_accepted_or_declined_later),
         TEST(an_authorisation_waits_for_its_completion),
         TEST(a_cancelled_payment_is_marked_and_its_reversal_counted),

@@ -374,6 +374,21 @@ static void a_deferred_payment_declined_later_is_no_break_but_is_counted(void **
     assert_int_equal(s.total[0].journal_minor, 0);
 }
 
+static void a_deferred_payment_given_up_is_lost_as_well(void **state)
+{
+    (void)state;
+    payment("A", "deferred", "given_up", 1000); /* never asked for */
+    payment("B", "deferred", "given_up", 500);  /* asked, taken back, then its time was over */
+    sale("B", 1, "maybe", 500);
+    reversal("B", 2, 1, "captured", 500);
+    assert_string_equal(verdict(&s), "RECONCILED");
+    assert_int_equal(s.lost, 2);
+    assert_int_equal(s.pending, 0);
+    line("SALE", "A", 7, 1000); /* and the acquirer took it all the same */
+    assert_string_equal(verdict(&s), "BREAKS");
+    assert_int_equal(of_class("captured_though_not_paid"), 1);
+}
+
 static void a_deferred_payment_asked_twice_is_captured_once(void **state)
 {
     (void)state;
@@ -611,6 +626,7 @@ int main(void)
         TEST(what_waits_on_the_device_is_pending),
         TEST(what_the_acquirer_has_before_its_answer_came_is_pending),
         TEST(a_deferred_payment_declined_later_is_no_break_but_is_counted),
+        TEST(a_deferred_payment_given_up_is_lost_as_well),
         TEST(a_deferred_payment_asked_twice_is_captured_once),
         TEST(an_advice_given_up_is_a_break),
         TEST(without_a_transaction_id_the_rrn_or_the_stan_will_do),

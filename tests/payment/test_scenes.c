@@ -247,6 +247,66 @@ static void deferred_request_without_answer_is_reversed_and_asked_under_a_new_st
     assert_false(world_status(&w, "S1").reversed);
 }
 
+/* Past its time nobody is asked any more; the sale is told, across restarts, and the round goes on.
+ */
+static void deferred_payment_past_its_time_is_given_up(void **state)
+{
+    struct dp_pay_result r;
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    w.now += (int64_t)w.params->deferred.expiry_s * 1000;
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_APPROVED); /* to the last moment */
+    w.now += 1;
+    (void)dp_payment_tick(w.p); /* with no link at all */
+    r = world_status(&w, "S1");
+    assert_int_equal(r.state, DP_PAY_DECLINED);
+    assert_int_equal(r.forward, DP_FORWARD_GIVEN_UP);
+    assert_string_equal(dp_reason_name(r.reason), "deferred_expired");
+    assert_int_equal(r.headroom.unsent_count, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.last_forwarded.result, 4);
+    assert_int_equal(b.forwarded, 1);
+    world_kill(&w);
+    assert_int_equal(world_status(&w, "S1").reason, DP_REASON_DEFERRED_EXPIRED);
+    world_reverse(&w, 2, "R1", r.tx);
+    assert_int_equal(world_result(&w, 2)->reason, DP_REASON_NOT_FOUND);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 0); /* not asked */
+    dp_payment_settle(w.p, 9);
+    assert_int_equal(world_mti(&w), 1520);
+}
+
+/* What was asked in time has its answer, or is taken back first. */
+static void deferred_payment_under_way_is_given_up_only_when_taken_back(void **state)
+{
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    w.now += (int64_t)w.params->deferred.expiry_s * 1000;
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+    w.now += 1000;
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_PENDING);
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_GIVEN_UP);
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.requested, 1);
+    assert_int_equal(b.reversals, 1);
+    assert_int_equal(b.last_forwarded.result, 3);
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_DECLINED);
+}
+
 static void no_answer_is_taken_back_and_the_card_decides_without(void **state)
 {
     struct books b;
@@ -1019,6 +1079,8 @@ int main(void)
         TEST(deferred_payment_is_kept_and_asked_for_later),
         TEST(deferred_payment_declined_later_is_not_paid),
         TEST(deferred_request_without_answer_is_reversed_and_asked_under_a_new_stan),
+        TEST(deferred_payment_past_its_time_is_given_up),
+        TEST(deferred_payment_under_way_is_given_up_only_when_taken_back),
         TEST(no_answer_is_taken_back_and_the_card_decides_without),
         TEST(no_answer_then_offline_approval_has_a_stan_of_its_own),
         TEST(link_that_breaks_or_is_not_there_ends_the_wait_at_once),
