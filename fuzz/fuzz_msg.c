@@ -31,12 +31,23 @@ static bool flag(const void *at)
     return *(const uint8_t *)at <= 1;
 }
 
+/* A record of the journal can hold it. */
+static bool printable(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n && s[i] != '\0'; i++)
+        if (s[i] < ' ' || s[i] > '~')
+            return false;
+    return text(s, n);
+}
+
 /* What the receivers rely on without looking again. */
 static void relied_upon(enum dp_msg_type type, const union dp_msg_body *b)
 {
     if (type == DP_MSG_PAY)
-        must(text(b->pay.pay.parcel, sizeof b->pay.pay.parcel) && b->pay.pay.amount.minor >= 0 &&
-             text(b->pay.pay.service_id, sizeof b->pay.pay.service_id));
+        must(printable(b->pay.pay.parcel, sizeof b->pay.pay.parcel) &&
+             printable(b->pay.pay.sale_tx, sizeof b->pay.pay.sale_tx) &&
+             printable(b->pay.pay.service_id, sizeof b->pay.pay.service_id) &&
+             b->pay.pay.amount.minor >= 0);
     if (type == DP_MSG_CARD_ENDED)
         must(b->ended.emv_n <= sizeof b->ended.emv && flag(&b->ended.went_online) &&
              text(b->ended.words, sizeof b->ended.words) &&

@@ -156,9 +156,14 @@ int dp_channel_receive(struct dp_channel *c, int timeout_ms, enum dp_msg_type *t
     got = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return DP_ERR_TIMEOUT;
-    if (got <= 0)
+    if (got < 0)
         return DP_ERR_GONE;
-    passed = passed_fd(&m);
+    passed = passed_fd(&m); /* an empty packet, which reads as an end, can carry one too */
+    if (got == 0) {
+        if (passed >= 0)
+            (void)close(passed);
+        return DP_ERR_GONE;
+    }
     err = (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || (size_t)got < sizeof h
               ? DP_ERR_DENIED
               : permitted(c, &h, (size_t)got);

@@ -19,6 +19,17 @@ static bool text(const char *s, size_t n)
     return memchr(s, '\0', n) != NULL;
 }
 
+/* Printable ASCII, as the till's parser lets through: what goes into records and logs. */
+static bool line(const char *s, size_t n)
+{
+    const char *end = memchr(s, '\0', n);
+    if (end == NULL)
+        return false;
+    while (s < end && *s >= ' ' && *s <= '~')
+        s++;
+    return s == end;
+}
+
 /* Enumerations are read through memory for the same reason. */
 static bool up_to(const void *at, uint32_t most)
 {
@@ -28,6 +39,7 @@ static bool up_to(const void *at, uint32_t most)
 }
 
 #define TEXT(f)       text(f, sizeof(f))
+#define LINE(f)       line(f, sizeof(f))
 #define FLAG(f)       flag(&(f))
 #define UP_TO(f, max) up_to(&(f), max)
 
@@ -38,14 +50,14 @@ static bool check_money(const struct dp_money *m)
 
 static bool check_pay(const struct dp_pay_request *p)
 {
-    return TEXT(p->sale_id) && TEXT(p->service_id) && TEXT(p->poi_id) && TEXT(p->sale_tx) &&
-           TEXT(p->parcel) && TEXT(p->manifest) && TEXT(p->agent) && check_money(&p->amount) &&
+    return LINE(p->sale_id) && LINE(p->service_id) && LINE(p->poi_id) && LINE(p->sale_tx) &&
+           LINE(p->parcel) && LINE(p->manifest) && LINE(p->agent) && check_money(&p->amount) &&
            UP_TO(p->offline, DP_FORBID) && UP_TO(p->deferred, DP_FORBID);
 }
 
 static bool check_reverse(const struct dp_reverse_request *r)
 {
-    return TEXT(r->sale_id) && TEXT(r->service_id) && TEXT(r->poi_id) && r->amount >= 0;
+    return LINE(r->sale_id) && LINE(r->service_id) && LINE(r->poi_id) && r->amount >= 0;
 }
 
 static bool check_summary(const struct dp_emv_summary *s)

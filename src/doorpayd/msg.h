@@ -23,7 +23,7 @@ enum dp_msg_type {
     DP_MSG_NONE = 0,
     /* supervisor and vault */
     DP_MSG_PEER_NEW, /* a channel to a child comes with it (SCM_RIGHTS) */
-    DP_MSG_PEER_BAD, /* the child broke the table: end it */
+    DP_MSG_PEER_BAD, /* the child broke the table, does not read, or closed its channel: end it */
     DP_MSG_VAULT_READY,
     /* till to vault */
     DP_MSG_PAY,
@@ -68,7 +68,8 @@ enum dp_msg_type {
 };
 
 struct dp_msg_peer {
-    uint32_t role; /* enum dp_role */
+    uint32_t role;     /* enum dp_role */
+    uint32_t instance; /* which start of it: one that is dead is not to be ended by its successor */
 };
 struct dp_msg_ready {
     uint32_t ok;

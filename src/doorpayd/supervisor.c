@@ -37,7 +37,8 @@
 
 struct child {
     enum dp_role role;
-    pid_t pid; /* 0: not running */
+    pid_t pid;         /* 0: not running */
+    uint32_t instance; /* counts its starts */
     int64_t started_ms, start_at_ms;
     int pause_ms;
 };
@@ -121,7 +122,7 @@ static void write_pids(const struct supervisor *s)
 static int start(struct supervisor *s, enum dp_role role)
 {
     struct child *child = &s->children[role];
-    struct dp_msg_peer peer = {role};
+    struct dp_msg_peer peer = {role, child->instance + 1};
     struct args args;
     char path[PATH_MAX + ARG_MAX_BYTES];
     int pair[2], fds[2] = {-1, -1};
@@ -139,6 +140,7 @@ static int start(struct supervisor *s, enum dp_role role)
         return DP_ERR_IO;
     }
     child->started_ms = now_ms();
+    child->instance = peer.instance;
     if (role == DP_ROLE_VAULT) {
         dp_channel_init(&s->vault, pair[0], DP_ROLE_SUPERVISOR, DP_ROLE_VAULT);
     } else {
@@ -239,9 +241,7 @@ static void on_vault(struct supervisor *s)
     }
     if (type == DP_MSG_PEER_BAD && body.peer.role > DP_ROLE_VAULT) {
         const struct child *child = &s->children[body.peer.role];
-        dp_log(DP_LOG_ERROR, "%s broke the table of messages and is ended",
-               dp_role_name(child->role));
-        if (child->pid != 0)
+        if (child->pid != 0 && child->instance == body.peer.instance)
             (void)kill(child->pid, SIGKILL);
     } else if (type == DP_MSG_VAULT_READY) {
         dp_log(DP_LOG_INFO, "ready%s", body.ready.ok != 0 ? "" : ", but no payment can be taken");

@@ -40,25 +40,32 @@ struct vault {
     struct dp_payment *payment;
     int wire_fd;
     bool broken[DP_ROLES]; /* does not read, or did not keep to its time: to be ended */
+    uint32_t instances[DP_ROLES];
 };
 
 static struct vault self;
 
 /* ---- what the payment says to the others ---- */
 
-/* A peer that breaks the table, or does not read, is ended by the supervisor and comes back new. */
-static void peer_bad(enum dp_role role)
+static void close_peer(enum dp_role role)
 {
-    struct dp_msg_peer peer = {role};
-    if (self.peers[role].fd < 0)
-        return;
     dp_channel_close(&self.peers[role]);
-    if (dp_channel_send(&self.supervisor, DP_MSG_PEER_BAD, &peer) < 0)
-        exit(1);
     if (role == DP_ROLE_CARD)
         dp_payment_card_lost(self.payment);
     else if (role == DP_ROLE_LINK)
         dp_payment_link_up(self.payment, false);
+}
+
+/* A peer that breaks the table, does not read or is gone is ended by the supervisor and comes back
+ * new. Gone too: one that only closed its channel would live on with nobody to answer to. */
+static void peer_bad(enum dp_role role)
+{
+    struct dp_msg_peer peer = {role, self.instances[role]};
+    if (self.peers[role].fd < 0)
+        return;
+    if (dp_channel_send(&self.supervisor, DP_MSG_PEER_BAD, &peer) < 0)
+        exit(1);
+    close_peer(role);
 }
 
 static int say(enum dp_role role, enum dp_msg_type type, const void *body)
@@ -336,15 +343,6 @@ static void configure_link(void)
         peer_bad(DP_ROLE_LINK);
 }
 
-static void peer_gone(enum dp_role role)
-{
-    dp_channel_close(&self.peers[role]);
-    if (role == DP_ROLE_CARD)
-        dp_payment_card_lost(self.payment);
-    else if (role == DP_ROLE_LINK)
-        dp_payment_link_up(self.payment, false);
-}
-
 static void from_supervisor(void)
 {
     union dp_msg_body body;
@@ -355,8 +353,9 @@ static void from_supervisor(void)
         return;
     if (err < 0 || fd < 0 || body.peer.role <= DP_ROLE_VAULT || body.peer.role >= DP_ROLES)
         exit(err == DP_ERR_GONE ? 0 : 1);
-    if (self.peers[body.peer.role].fd >= 0)
-        peer_gone((enum dp_role)body.peer.role);
+    if (self.peers[body.peer.role].fd >= 0) /* its end was not read yet, and it has a successor */
+        close_peer((enum dp_role)body.peer.role);
+    self.instances[body.peer.role] = body.peer.instance;
     dp_channel_init(&self.peers[body.peer.role], fd, DP_ROLE_VAULT, (enum dp_role)body.peer.role);
     if (body.peer.role == DP_ROLE_CARD)
         configure_card();
@@ -371,9 +370,7 @@ static void from_peer(enum dp_role role)
     int err = dp_channel_receive(&self.peers[role], 0, &type, &body, NULL);
     if (err == DP_ERR_TIMEOUT)
         return;
-    if (err == DP_ERR_GONE)
-        peer_gone(role);
-    else if (err < 0)
+    if (err < 0)
         peer_bad(role);
     else if (role == DP_ROLE_TILL)
         from_till(type, &body);

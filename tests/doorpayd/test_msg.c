@@ -391,7 +391,7 @@ static void descriptors_nobody_asked_for_do_not_stay_open(void **state)
 static void passed_channel_arrives(void **state)
 {
     struct dp_channel from, to;
-    struct dp_msg_peer peer = {DP_ROLE_LINK};
+    struct dp_msg_peer peer = {DP_ROLE_LINK, 1};
     enum dp_msg_type type = DP_MSG_NONE;
     union dp_msg_body body;
     int fd = -1;

@@ -178,7 +178,7 @@ static void fresh_card(struct world *w)
     w->authentication_result = DP_EMV_AUTH_PASSED;
 }
 
-void world_make(struct world *w)
+void world_token(struct world *w)
 {
     const char *tmp = getenv("TMPDIR");
     memset(w, 0, sizeof *w);
@@ -189,12 +189,17 @@ void world_make(struct world *w)
     assert_int_equal(dp_hsm_provision(w->uri), DP_OK);
     assert_int_equal(dp_hsm_open(w->uri, &w->hsm), DP_OK);
     assert_int_equal(dp_hsm_dukpt_load(w->hsm, initial_key, initial_id), DP_OK);
+    fresh_card(w);
+}
+
+void world_make(struct world *w)
+{
+    world_token(w);
     memstore_init(&w->mem);
     w->now = START_MS;
     w->clock = (struct dp_clock){w, now_ms, now_ms, quality};
     w->random = (struct dp_random){w, draw};
     take_params(w);
-    fresh_card(w);
     world_open(w);
 }
 
@@ -372,15 +377,20 @@ static void with_cryptogram(const struct world *w, struct dp_emv_summary *s)
     cryptogram_of(w, s->cryptogram);
 }
 
+void world_say_seen(const struct world *w, struct dp_card_seen *seen)
+{
+    memset(seen, 0, sizeof *seen);
+    summary(w, &seen->summary);
+    if (w->kernel == 3)
+        with_cryptogram(w, &seen->summary);
+    memcpy(seen->bin8, w->bin8, sizeof seen->bin8);
+    memcpy(seen->card_hash, w->card_hash, sizeof seen->card_hash);
+}
+
 void world_seen(struct world *w)
 {
     struct dp_card_seen seen;
-    memset(&seen, 0, sizeof seen);
-    summary(w, &seen.summary);
-    if (w->kernel == 3)
-        with_cryptogram(w, &seen.summary);
-    memcpy(seen.bin8, w->bin8, sizeof seen.bin8);
-    memcpy(seen.card_hash, w->card_hash, sizeof seen.card_hash);
+    world_say_seen(w, &seen);
     dp_payment_card_seen(w->p, &seen);
 }
 
@@ -392,30 +402,41 @@ static void sealed(struct dp_card_sealed *s, bool track2)
     s->track2_n = track2 ? 90 : 0;
 }
 
+void world_say_online(const struct world *w, struct dp_card_online *online)
+{
+    memset(online, 0, sizeof *online);
+    summary(w, &online->summary);
+    with_cryptogram(w, &online->summary);
+    online->emv_n = emv_data(w, 0x80, online->emv);
+    sealed(&online->sealed, true);
+}
+
 void world_wants_online(struct world *w)
 {
     struct dp_card_online online;
-    memset(&online, 0, sizeof online);
-    summary(w, &online.summary);
-    with_cryptogram(w, &online.summary);
-    online.emv_n = emv_data(w, 0x80, online.emv);
-    sealed(&online.sealed, true);
+    world_say_online(w, &online);
     dp_payment_card_wants_online(w->p, &online);
+}
+
+void world_say_ended(const struct world *w, enum dp_emv_outcome outcome, enum dp_emv_reason reason,
+                     struct dp_card_outcome *o)
+{
+    memset(o, 0, sizeof *o);
+    o->outcome = outcome;
+    o->reason = reason;
+    summary(w, &o->summary);
+    with_cryptogram(w, &o->summary);
+    memcpy(o->card_hash, w->card_hash, sizeof o->card_hash);
+    o->emv_n = emv_data(w, outcome == DP_EMV_DEFERRED ? 0x80 : 0x40, o->emv);
+    if (outcome == DP_EMV_APPROVED_OFFLINE || outcome == DP_EMV_DEFERRED)
+        sealed(&o->sealed, outcome == DP_EMV_DEFERRED);
+    (void)snprintf(o->words, sizeof o->words, "as the test says");
 }
 
 void world_ended(struct world *w, enum dp_emv_outcome outcome, enum dp_emv_reason reason)
 {
     struct dp_card_outcome o;
-    memset(&o, 0, sizeof o);
-    o.outcome = outcome;
-    o.reason = reason;
-    summary(w, &o.summary);
-    with_cryptogram(w, &o.summary);
-    memcpy(o.card_hash, w->card_hash, sizeof o.card_hash);
-    o.emv_n = emv_data(w, outcome == DP_EMV_DEFERRED ? 0x80 : 0x40, o.emv);
-    if (outcome == DP_EMV_APPROVED_OFFLINE || outcome == DP_EMV_DEFERRED)
-        sealed(&o.sealed, outcome == DP_EMV_DEFERRED);
-    (void)snprintf(o.words, sizeof o.words, "as the test says");
+    world_say_ended(w, outcome, reason, &o);
     dp_payment_card_ended(w->p, &o);
     w->atc++;
 }

@@ -61,6 +61,8 @@ struct world {
 
 /* Token, parameters (single message, sealed card data), an empty disk; the machine is opened. */
 void world_make(struct world *w);
+/* The token alone, with the acquirer's keys, for a test that starts a vault of its own. */
+void world_token(struct world *w);
 void world_remove(struct world *w);
 void world_open(struct world *w);
 /* The process is killed; what it had written is there. */
@@ -81,6 +83,11 @@ unsigned world_answers(const struct world *w, uint64_t request);
 void world_seen(struct world *w);
 void world_wants_online(struct world *w);
 void world_ended(struct world *w, enum dp_emv_outcome outcome, enum dp_emv_reason reason);
+/* The same, said and not done: what a card process would send. */
+void world_say_seen(const struct world *w, struct dp_card_seen *seen);
+void world_say_online(const struct world *w, struct dp_card_online *online);
+void world_say_ended(const struct world *w, enum dp_emv_outcome outcome, enum dp_emv_reason reason,
+                     struct dp_card_outcome *o);
 /* seen and ended: a TC without a link; an ARQC that is kept. */
 void world_tap_offline(struct world *w);
 void world_tap_deferred(struct world *w);
