@@ -16,7 +16,7 @@ PROGRAMS = {'doorpay', 'doorpayd', 'doorpayd-card', 'doorpayd-link', 'doorpayd-t
 # What a build may be told to leave out: option, its sources, its programs.
 PARTS = (('finance', re.compile(r'src/finance/'), {'doorpay-finance'}),
          ('sim', re.compile(r'src/sim/'), {'doorpay-sim'}))
-NEVER_ON_A_DEVICE = re.compile(r'src/(finance|sim)/|hsm/soft')
+NEVER_ON_A_DEVICE = re.compile(r'src/(finance|sim)/|hsm/(soft|sim)')
 
 
 def info(name):
