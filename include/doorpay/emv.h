@@ -249,6 +249,16 @@ DP_PUBLIC DP_MUST_USE DP_PARSES int dp_emv_perform(struct dp_emv_kernel *k, stru
                                                    struct dp_emv_result *result);
 DP_PUBLIC void dp_emv_result_wipe(struct dp_emv_result *result);
 
+/*
+ * For a process that takes payments; once, before anything else of mbedTLS (psa_crypto_init too).
+ * mbedTLS then works in static memory of DP_EMV_ARENA_BYTES, wiped as it is given back, and nothing
+ * of a tap rests on the heap. What finds no room in it fails (DP_ERR_CRYPTO); it is never taken
+ * from elsewhere. One thread only.
+ */
+DP_PUBLIC void dp_emv_arena_begin(void);
+/* Bytes from its start to the end of the highest block there ever was. */
+DP_PUBLIC DP_MUST_USE size_t dp_emv_arena_peak(void);
+
 /* "TVR bit", reason and outcome in words for log and people; never NULL. */
 DP_PUBLIC const char *dp_emv_outcome_name(enum dp_emv_outcome outcome);
 DP_PUBLIC const char *dp_emv_reason_name(enum dp_emv_reason reason);

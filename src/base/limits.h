@@ -44,6 +44,7 @@
 #define DP_EMV_ELEMENTS_MAX     192
 #define DP_EMV_SCRIPTS_MAX      16
 #define DP_EMV_SCRIPT_BYTES_MAX 512
+#define DP_EMV_ARENA_BYTES      65536 /* mbedTLS in the card process; tests hold its peak to half */
 
 /* ---- iso8583 and the acquirer link ---- */
 #define DP_ISO8583_MESSAGE_MAX 2048

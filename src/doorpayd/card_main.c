@@ -338,6 +338,7 @@ int main(int argc, char **argv)
     dp_process_harden("doorpayd-card");
     dp_channel_init(&self.vault, DP_FD_CHANNEL, DP_ROLE_CARD, DP_ROLE_VAULT);
     self.reader_name = dp_process_option(argc, argv, "reader");
+    dp_emv_arena_begin();
     if (psa_crypto_init() != PSA_SUCCESS || dp_emv_kernel_new(&self.kernel) < 0)
         return 1;
     (void)open_reader();

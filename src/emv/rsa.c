@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one file that knows big numbers; PSA has no message recovery. */
+/* The one file that knows raw RSA; PSA has no message recovery. */
 #include "rsa.h"
 
 #include <string.h>
 
-#include <mbedtls/bignum.h>
+#include <mbedtls/rsa.h>
 
 #include "base/assert.h"
 
@@ -16,40 +16,26 @@ bool emv_rsa_key_valid(const struct oda_key *key)
            (key->exponent == 3 || key->exponent == 65537);
 }
 
-static int power(const struct oda_key *key, mbedtls_mpi *value, mbedtls_mpi *result)
-{
-    mbedtls_mpi modulus, exponent;
-    int err = DP_ERR_CRYPTO;
-    mbedtls_mpi_init(&modulus);
-    mbedtls_mpi_init(&exponent);
-    if (mbedtls_mpi_read_binary(&modulus, key->modulus, key->modulus_n) != 0 ||
-        mbedtls_mpi_lset(&exponent, (mbedtls_mpi_sint)key->exponent) != 0)
-        goto out;
-    if (mbedtls_mpi_cmp_mpi(value, &modulus) >= 0)
-        err = DP_ERR_SIGNATURE;
-    else if (mbedtls_mpi_exp_mod(result, value, &exponent, &modulus, NULL) == 0)
-        err = DP_OK;
-out:
-    mbedtls_mpi_free(&exponent);
-    mbedtls_mpi_free(&modulus);
-    return err;
-}
-
 int emv_rsa_recover(const struct oda_key *key, const uint8_t *in, size_t n, uint8_t *out)
 {
-    mbedtls_mpi value, result;
-    int err = DP_ERR_CRYPTO;
+    const uint8_t exponent[] = {(uint8_t)(key->exponent >> 16), (uint8_t)(key->exponent >> 8),
+                                (uint8_t)key->exponent};
+    mbedtls_rsa_context rsa;
+    int failed;
     DP_ASSERT(in != NULL && out != NULL);
     memset(out, 0, n);
-    if (!emv_rsa_key_valid(key) || n != key->modulus_n)
+    /* a value that is not below the modulus nobody signed */
+    if (!emv_rsa_key_valid(key) || n != key->modulus_n || memcmp(in, key->modulus, n) >= 0)
         return DP_ERR_SIGNATURE;
-    mbedtls_mpi_init(&value);
-    mbedtls_mpi_init(&result);
-    if (mbedtls_mpi_read_binary(&value, in, n) == 0)
-        err = power(key, &value, &result);
-    if (err == DP_OK && mbedtls_mpi_write_binary(&result, out, n) != 0)
-        err = DP_ERR_CRYPTO;
-    mbedtls_mpi_free(&result);
-    mbedtls_mpi_free(&value);
-    return err;
+    mbedtls_rsa_init(&rsa);
+    failed = mbedtls_rsa_import_raw(&rsa, key->modulus, n, NULL, 0, NULL, 0, NULL, 0, exponent,
+                                    sizeof exponent);
+    if (failed == 0)
+        failed = mbedtls_rsa_complete(&rsa);
+    if (failed == 0)
+        failed = mbedtls_rsa_public(&rsa, in, out);
+    mbedtls_rsa_free(&rsa);
+    if (failed != 0)
+        memset(out, 0, n);
+    return failed != 0 ? DP_ERR_CRYPTO : DP_OK;
 }

@@ -257,6 +257,7 @@ static int online(void *ctx, const struct dp_emv_online_request *request,
     answer->online = p->issuer != ISSUER_SILENT;
     if (answer->online)
         answer_card(p, answer);
+    p->answered = *answer;
     return p->online_err;
 }
 

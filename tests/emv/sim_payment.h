@@ -55,6 +55,7 @@ struct sim_payment {
     struct dp_emv_summary policy_summary;
     uint8_t online_emv[512];
     size_t online_emv_n;
+    struct dp_emv_online_answer answered;
     struct dp_emv_result result;
 };
 
