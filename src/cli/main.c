@@ -50,10 +50,8 @@ int main(int argc, char **argv)
         return printf("doorpay %s\n", DP_VERSION) < 0;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[1], verbs[i].name) == 0) {
-#ifdef CLI_CARD
             if (verbs[i].run == dp_cmd_card)
                 dp_emv_arena_begin(); /* as the card process has it */
-#endif
             if (psa_crypto_init() != PSA_SUCCESS)
                 return CLI_FAILED;
             return verbs[i].run(argc - 1, argv + 1);
