@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * How one transaction may go on. A step is TYPE, its STAN, and what it needs: I intent, Q requested
- * (o online, d deferred, a online by 1100), O outcome (o online, f offline, d deferred, n declined,
- * r declined with an action code), R reversal of the STAN after '<', V void, F forwarded with its
- * result (c: a completion, accepted). A '!' marks the last step, which must be refused.
+/* How one transaction may go on: steps as history.h has them; a '!' marks one that must be refused.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,57 +11,8 @@
 
 #include <cmocka.h>
 
+#include "history.h"
 #include "journal/ledger.h"
-
-static enum dp_mode mode_of(char c)
-{
-    switch (c) {
-    case 'o':
-    case 'a':
-        return DP_MODE_ONLINE;
-    case 'f':
-        return DP_MODE_OFFLINE;
-    case 'd':
-        return DP_MODE_DEFERRED;
-    default:
-        return DP_MODE_DECLINED;
-    }
-}
-
-/* "Qo5": fills r. */
-static void step(const char *s, struct dp_record *r)
-{
-    static const struct {
-        char letter;
-        enum dp_record_type type;
-    } types[] = {{'I', DP_RECORD_INTENT},   {'Q', DP_RECORD_REQUESTED}, {'O', DP_RECORD_OUTCOME},
-                 {'R', DP_RECORD_REVERSAL}, {'V', DP_RECORD_VOID},      {'F', DP_RECORD_FORWARDED}};
-    memset(r, 0, sizeof *r);
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (types[i].letter == s[0])
-            r->type = types[i].type;
-    assert_true(r->type != 0);
-    r->has_tx = r->has_amount = true;
-    r->tx[0] = 1;
-    r->amount.minor = strchr(s, '$') != NULL ? 999 : 1000;
-    if (r->type == DP_RECORD_REQUESTED || r->type == DP_RECORD_OUTCOME) {
-        r->mode = mode_of(s[1]);
-        r->mti = s[1] == 'a' ? 1100 : 1200;
-        if (s[1] == 'r')
-            memcpy(r->action_code, "116", 4);
-        r->stan = (uint32_t)strtoul(s + 2, NULL, 10);
-    } else if (r->type == DP_RECORD_FORWARDED) {
-        r->result = s[1] == 'c' ? 1 : (uint32_t)(s[1] - '0');
-        r->mti = s[1] == 'c' ? 1220 : 1200;
-        r->stan = (uint32_t)strtoul(s + 2, NULL, 10);
-    } else if (r->type == DP_RECORD_REVERSAL) {
-        r->stan = (uint32_t)strtoul(s + 1, NULL, 10);
-        r->original.stan = (uint32_t)strtoul(strchr(s, '<') + 1, NULL, 10);
-    } else if (r->type == DP_RECORD_VOID) {
-        r->has_original_tx = true;
-        memcpy(r->original_tx, r->tx, sizeof r->original_tx);
-    }
-}
 
 static void goes(const char *history)
 {
@@ -77,7 +24,7 @@ static void goes(const char *history)
         struct dp_record r;
         const char *why;
         bool refused = at[0] == '!';
-        step(at + refused, &r);
+        history_step(at + refused, &r);
         assert_int_equal(ledger_see(l, &r, &why), DP_OK);
         if ((why != NULL) != refused)
             fail_msg("%s: %s is %s", history, at, why != NULL ? why : "taken");
@@ -165,7 +112,7 @@ static void grows(void **state)
     assert_int_equal(ledger_new(&l), DP_OK);
     for (unsigned round = 0; round < 2; round++)
         for (uint32_t i = 0; i < 5000; i++) {
-            step(round == 0 ? "I" : "On0", &r);
+            history_step(round == 0 ? "I" : "On0", &r);
             memcpy(r.tx, &i, sizeof i);
             assert_int_equal(ledger_see(l, &r, &why), DP_OK);
             assert_null(why);

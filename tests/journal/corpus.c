@@ -1,0 +1,1066 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "corpus.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "history.h"
+#include "journal/body.h"
+#include "journal/crc32c.h"
+#include "journal/segment.h"
+
+#define SEGMENT 16384
+
+/* ---- the journal that is changed ---- */
+
+static void pay_three(struct world *w)
+{
+    w->segment_bytes = SEGMENT;
+    DP_ASSERT(world_open(w) == DP_OK);
+    DP_ASSERT(pay_online(w->j, 1) == DP_OK);
+    DP_ASSERT(pay_offline(w->j, 2) == DP_OK);
+    DP_ASSERT(pay_no_answer(w->j, 3) == DP_OK);
+    world_close(w);
+}
+
+void corpus_make(struct corpus *c)
+{
+    memset(c, 0, sizeof *c);
+    world_make(&c->w);
+    pay_three(&c->w);
+    memstore_copy(&c->base, &c->w.mem);
+    world_token_keep(&c->w);
+}
+
+void corpus_begin(struct corpus *c)
+{
+    memstore_free(&c->w.mem);
+    memstore_copy(&c->w.mem, &c->base);
+    c->w.segment_bytes = SEGMENT;
+    c->has_head = c->has_identity = false;
+    memset(&c->known, 0, sizeof c->known);
+    forge_load(&c->f, &c->w.mem);
+}
+
+/* Whatever the case did to the token is undone. */
+void corpus_end(struct corpus *c)
+{
+    dp_journal_free(&c->w.j);
+    world_token_restore(&c->w);
+}
+
+void corpus_remove(struct corpus *c)
+{
+    memstore_free(&c->base);
+    world_remove(&c->w);
+}
+
+/* ---- small steps of the cases ---- */
+
+static void store(struct corpus *c)
+{
+    forge_store(&c->f, &c->w.mem);
+}
+
+static int at(struct corpus *c, enum dp_record_type type, int nth)
+{
+    return forge_find(&c->f, type, nth);
+}
+
+static uint8_t *bytes(struct corpus *c)
+{
+    return memstore_segment(&c->w.mem, 1)->data;
+}
+
+static uint32_t offset_of(const struct corpus *c, int i)
+{
+    uint32_t offset = SEGMENT_HEADER_BYTES;
+    for (int k = 0; k < i; k++)
+        offset += (uint32_t)frame_bytes(c->f.parts[k].n);
+    return offset;
+}
+
+static void seal_header(uint8_t *p)
+{
+    uint32_t crc = crc32c(0, p, 96);
+    for (int i = 0; i < 4; i++)
+        p[96 + i] = (uint8_t)(crc >> (24 - 8 * i));
+}
+
+static struct checkpoint body;
+
+static void edit_body(struct corpus *c, int i)
+{
+    const struct dp_record *r = forge_edit(&c->f, i);
+    DP_ASSERT(checkpoint_read(r->body, r->body_n, &body) == DP_OK);
+}
+
+static void put_body(struct corpus *c, int i)
+{
+    struct dp_record *r = &c->f.record;
+    size_t n;
+    DP_ASSERT(checkpoint_write(&body, r->body, sizeof r->body, &n) == DP_OK);
+    r->body_n = (uint16_t)n;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void more(struct corpus *c, uint32_t from, uint32_t to, uint32_t segment_bytes)
+{
+    c->w.segment_bytes = segment_bytes;
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    for (uint32_t i = from; i < to; i++)
+        DP_ASSERT(pay_online(c->w.j, i) == DP_OK);
+    world_close(&c->w);
+}
+
+/* ---- segments ---- */
+
+static void nothing(struct corpus *c)
+{
+    (void)c;
+}
+
+static void compatible_flag(struct corpus *c)
+{
+    bytes(c)[15] = 1;
+    seal_header(bytes(c));
+}
+
+static void header_flipped(struct corpus *c)
+{
+    bytes(c)[30] ^= 1;
+}
+
+static void incompatible_flag(struct corpus *c)
+{
+    bytes(c)[11] = 1;
+    seal_header(bytes(c));
+}
+
+static void file_cut(struct corpus *c)
+{
+    memstore_segment(&c->w.mem, 1)->n -= 8;
+}
+
+static void file_of_no_bytes(struct corpus *c)
+{
+    memstore_segment(&c->w.mem, 1)->n = 0;
+}
+
+static void many_segments(struct corpus *c)
+{
+    more(c, 10, 40, 8192);
+    DP_ASSERT(memstore_segment(&c->w.mem, 4) != NULL);
+}
+
+static void name_segment(struct corpus *c, uint32_t from, uint32_t to)
+{
+    (void)snprintf(memstore_segment(&c->w.mem, from)->name, 48, "seg-%08u.dpj", to);
+}
+
+static void segment_missing(struct corpus *c)
+{
+    many_segments(c);
+    memstore_segment(&c->w.mem, 3)->here = false;
+}
+
+static void first_segment_missing(struct corpus *c)
+{
+    many_segments(c);
+    memstore_segment(&c->w.mem, 1)->here = false;
+}
+
+static void last_segment_missing(struct corpus *c)
+{
+    uint32_t n = 1;
+    many_segments(c);
+    while (memstore_segment(&c->w.mem, n + 1) != NULL)
+        n++;
+    memstore_segment(&c->w.mem, n)->here = false;
+}
+
+static void every_segment_missing(struct corpus *c)
+{
+    memstore_segment(&c->w.mem, 1)->here = false;
+}
+
+static void segments_changed_places(struct corpus *c)
+{
+    many_segments(c);
+    name_segment(c, 3, 99);
+    name_segment(c, 2, 3);
+    name_segment(c, 99, 2);
+}
+
+/* A later segment in an earlier one's place, with a header that says so. */
+static void segment_renumbered(struct corpus *c)
+{
+    many_segments(c);
+    memcpy(memstore_segment(&c->w.mem, 2)->data, memstore_segment(&c->w.mem, 3)->data, 8192);
+    memstore_segment(&c->w.mem, 2)->data[19] = 2;
+    seal_header(memstore_segment(&c->w.mem, 2)->data);
+}
+
+static void segment_leaf_edited(struct corpus *c)
+{
+    many_segments(c);
+    memstore_segment(&c->w.mem, 3)->data[70] ^= 1;
+    seal_header(memstore_segment(&c->w.mem, 3)->data);
+}
+
+static void other_journal(struct corpus *c, void (*use)(struct corpus *c, struct world *other))
+{
+    static struct world other;
+    world_make(&other);
+    pay_three(&other);
+    other.segment_bytes = 8192;
+    DP_ASSERT(world_open(&other) == DP_OK);
+    for (uint32_t i = 10; i < 40; i++)
+        DP_ASSERT(pay_online(other.j, i) == DP_OK);
+    world_close(&other);
+    use(c, &other);
+    world_remove(&other);
+}
+
+static void take_segment(struct corpus *c, struct world *other)
+{
+    memcpy(memstore_segment(&c->w.mem, 3)->data, memstore_segment(&other->mem, 3)->data, 8192);
+}
+
+static void segment_of_another_journal(struct corpus *c)
+{
+    many_segments(c);
+    other_journal(c, take_segment);
+}
+
+/* ---- frames ---- */
+
+static void frame_edited(struct corpus *c)
+{
+    bytes(c)[offset_of(c, at(c, DP_RECORD_OUTCOME, 0)) + 60] ^= 0x10;
+}
+
+static void frame_length_edited(struct corpus *c)
+{
+    bytes(c)[offset_of(c, at(c, DP_RECORD_INTENT, 1)) + 2] ^= 0x40;
+}
+
+static void frame_zeroed(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_INTENT, 1);
+    memset(bytes(c) + offset_of(c, i), 0, frame_bytes(c->f.parts[i].n));
+}
+
+static void padding_edited(struct corpus *c)
+{
+    int i = 0;
+    while (c->f.parts[i].signature || (12 + c->f.parts[i].n) % 8 == 0)
+        i++;
+    bytes(c)[offset_of(c, i + 1) - 1] = 1;
+}
+
+static void write_frame(struct corpus *c, int i, uint64_t seq, uint32_t batch)
+{
+    const struct forge_part *p = &c->f.parts[i];
+    uint8_t frame[4200], salt[16];
+    struct dp_writer w;
+    memcpy(salt, bytes(c) + 24, sizeof salt);
+    dp_writer_init(&w, frame, sizeof frame);
+    frame_write(&w, salt, seq, batch, (struct dp_bytes){p->payload, p->n});
+    DP_ASSERT(w.err == DP_OK);
+    memcpy(bytes(c) + offset_of(c, i), frame, w.n);
+}
+
+static void batch_in_an_earlier_one(struct corpus *c)
+{
+    write_frame(c, at(c, DP_RECORD_INTENT, 1), 6, offset_of(c, 1));
+}
+
+static void batch_that_is_no_frame(struct corpus *c)
+{
+    write_frame(c, at(c, DP_RECORD_INTENT, 1), 6, 136);
+}
+
+static void batch_in_the_future(struct corpus *c)
+{
+    write_frame(c, at(c, DP_RECORD_INTENT, 1), 6, 9000);
+}
+
+/* ---- records ---- */
+
+static void record_of_nothing(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_INTENT, 0);
+    c->f.parts[i].n = 1;
+    c->f.parts[i].payload[0] = 0xA0;
+    store(c);
+}
+
+static void record_not_cbor(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_INTENT, 0);
+    c->f.parts[i].payload[c->f.parts[i].n - 1] = 0xFF;
+    store(c);
+}
+
+static void with_key(struct corpus *c, const char *encoded, size_t n)
+{
+    struct forge_part *p = &c->f.parts[at(c, DP_RECORD_INTENT, 0)];
+    DP_ASSERT(p->payload[0] > 0xA1 && p->payload[0] < 0xB7);
+    p->payload[0]++;
+    memcpy(p->payload + p->n, encoded, n);
+    p->n += n;
+    store(c);
+}
+
+static void unknown_key(struct corpus *c)
+{
+    with_key(c, "\x18\x64\x01", 3);
+}
+
+static void later_versions_key(struct corpus *c)
+{
+    with_key(c, "\x18\xC8\x01", 3);
+}
+
+static void zero_written_out(struct corpus *c)
+{
+    with_key(c, "\x18\x3D\x00", 3);
+}
+
+static void keys_out_of_order(struct corpus *c)
+{
+    with_key(c, "\x18\x1E\x61\x41", 4);
+}
+
+static void record_deleted(struct corpus *c)
+{
+    forge_remove(&c->f, at(c, DP_RECORD_OUTCOME, 1));
+    store(c);
+}
+
+static void records_swapped(struct corpus *c)
+{
+    forge_swap(&c->f, at(c, DP_RECORD_INTENT, 0), at(c, DP_RECORD_REQUESTED, 0));
+    store(c);
+}
+
+static void record_inserted(struct corpus *c)
+{
+    static struct forge_part again;
+    int i = at(c, DP_RECORD_OUTCOME, 1);
+    again = c->f.parts[i];
+    forge_insert(&c->f, i, &again);
+    store(c);
+}
+
+static void take_record(struct corpus *c, struct world *other)
+{
+    int i = at(c, DP_RECORD_OUTCOME, 0);
+    forge_load(&c->kept, &other->mem);
+    c->f.parts[i] = c->kept.parts[i];
+    store(c);
+}
+
+static void record_of_another_journal(struct corpus *c)
+{
+    other_journal(c, take_record);
+}
+
+static void record_edited(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_OUTCOME, 0);
+    forge_edit(&c->f, i)->batch = 7;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void record_says_another_journal(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_INTENT, 1);
+    forge_edit(&c->f, i)->journal[3] ^= 1;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+/* ---- checkpoints ---- */
+
+static void chain_made_right(struct corpus *c)
+{
+    record_edited(c);
+    forge_rechain(&c->f);
+    store(c);
+}
+
+static void leaf_made_right_too(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_CHECKPOINT, 1);
+    chain_made_right(c);
+    edit_body(c, i);
+    memcpy(body.last_leaf, c->f.record.prev, sizeof body.last_leaf);
+    put_body(c, i);
+}
+
+static void everything_but_the_signature(struct corpus *c)
+{
+    record_edited(c);
+    forge_rebind(&c->f);
+    store(c);
+}
+
+static void everything_and_no_signature(struct corpus *c)
+{
+    record_edited(c);
+    forge_rebind(&c->f);
+    forge_strip(&c->f);
+    store(c);
+}
+
+static void clock_edited(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_OUTCOME, 0);
+    forge_edit(&c->f, i)->wall_ms -= 86400000;
+    forge_put(&c->f, i);
+    forge_rechain(&c->f);
+    store(c);
+}
+
+static void size_edited(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_CHECKPOINT, 1);
+    edit_body(c, i);
+    body.size--;
+    put_body(c, i);
+}
+
+static void anchor_edited(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_CHECKPOINT, 1);
+    edit_body(c, i);
+    body.before[0] ^= 1;
+    put_body(c, i);
+}
+
+static void checkpoint_of_another_journal(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_CHECKPOINT, 1);
+    edit_body(c, i);
+    body.journal[0] ^= 1;
+    put_body(c, i);
+}
+
+static void totals_of_a_checkpoint(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_CHECKPOINT, 2);
+    edit_body(c, i);
+    body.totals.offline_amount -= 50;
+    put_body(c, i);
+}
+
+static void totals_of_a_record(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_OUTCOME, 1);
+    forge_edit(&c->f, i)->totals.offline_amount -= 50;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void totals_left_out(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_OUTCOME, 1);
+    forge_edit(&c->f, i)->has_totals = false;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+/* ---- signatures and keys ---- */
+
+static void signature_stripped(struct corpus *c)
+{
+    forge_remove(&c->f, forge_signature(&c->f, 1));
+    store(c);
+}
+
+static void last_signature_stripped(struct corpus *c)
+{
+    forge_remove(&c->f, forge_signature(&c->f, 3));
+    store(c);
+}
+
+static void signature_edited(struct corpus *c)
+{
+    int s = forge_signature(&c->f, 1);
+    c->f.parts[s].payload[c->f.parts[s].n - 9] ^= 1;
+    store(c);
+}
+
+static void signature_twice(struct corpus *c)
+{
+    static struct forge_part again;
+    int s = forge_signature(&c->f, 1);
+    again = c->f.parts[s];
+    forge_insert(&c->f, s + 1, &again);
+    store(c);
+}
+
+static void take_signature(struct corpus *c, struct world *other)
+{
+    int s = forge_signature(&c->f, 1);
+    forge_load(&c->kept, &other->mem);
+    c->f.parts[s] = c->kept.parts[forge_signature(&c->kept, 1)];
+    store(c);
+}
+
+static void signature_of_another_journal(struct corpus *c)
+{
+    other_journal(c, take_signature);
+}
+
+static void checkpoint_of_an_unknown_key(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_CHECKPOINT, 1);
+    edit_body(c, i);
+    body.kid[0] ^= 1;
+    put_body(c, i);
+}
+
+static void rotate(struct corpus *c)
+{
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    DP_ASSERT(dp_journal_rotate(c->w.j) == DP_OK);
+    DP_ASSERT(pay_online(c->w.j, 10) == DP_OK);
+    world_close(&c->w);
+    forge_load(&c->f, &c->w.mem);
+}
+
+/* The last round's key says this round's checkpoint. */
+static void checkpoint_of_an_old_epoch(struct corpus *c)
+{
+    uint8_t old[DP_COSE_KID_BYTES];
+    int i;
+    rotate(c);
+    edit_body(c, at(c, DP_RECORD_CHECKPOINT, 1));
+    memcpy(old, body.kid, sizeof old);
+    for (i = c->f.n - 1; c->f.parts[i].signature; i--)
+        ;
+    edit_body(c, i);
+    DP_ASSERT(memcmp(old, body.kid, sizeof old) != 0);
+    memcpy(body.kid, old, sizeof old);
+    put_body(c, i);
+}
+
+/* The first round's key is the next round's too. */
+static void epoch_repeated(struct corpus *c)
+{
+    static struct dp_record open;
+    int i;
+    rotate(c);
+    open = *forge_edit(&c->f, 0);
+    i = at(c, DP_RECORD_KEY_ROTATE, 0);
+    forge_edit(&c->f, i);
+    memcpy(c->f.record.body, open.body, sizeof open.body);
+    c->f.record.body_n = open.body_n;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void certificate_edited(struct corpus *c)
+{
+    struct dp_record *r = forge_edit(&c->f, 0);
+    r->body[r->body_n - 5] ^= 1;
+    forge_put(&c->f, 0);
+    store(c);
+}
+
+static void epoch_key_edited(struct corpus *c)
+{
+    forge_edit(&c->f, 0)->body[30] ^= 1;
+    forge_put(&c->f, 0);
+    store(c);
+}
+
+static void take_open(struct corpus *c, struct world *other)
+{
+    static struct dp_record open;
+    forge_load(&c->kept, &other->mem);
+    open = *forge_edit(&c->kept, 0);
+    forge_edit(&c->f, 0);
+    memcpy(c->f.record.body, open.body, sizeof open.body);
+    c->f.record.body_n = open.body_n;
+    forge_put(&c->f, 0);
+    store(c);
+}
+
+static void certificate_of_another_journal(struct corpus *c)
+{
+    other_journal(c, take_open);
+}
+
+static void trust(struct corpus *c)
+{
+    c->has_identity = true;
+    DP_ASSERT(dp_hsm_public(c->w.hsm, DP_KEY_JOURNAL_IDENTITY, c->known.identity) == DP_OK);
+}
+
+static void foreign_identity(struct corpus *c)
+{
+    trust(c);
+    c->known.identity[20] ^= 1;
+}
+
+static void take_rotation(struct corpus *c, struct world *other)
+{
+    int i = at(c, DP_RECORD_KEY_ROTATE, 0);
+    struct epoch mine, theirs;
+    const struct dp_record *r;
+    size_t n;
+    forge_load(&c->kept, &other->mem);
+    r = forge_edit(&c->kept, 0);
+    DP_ASSERT(epoch_read(r->body, r->body_n, &theirs) == DP_OK);
+    r = forge_edit(&c->f, i);
+    DP_ASSERT(epoch_read(r->body, r->body_n, &mine) == DP_OK);
+    memcpy(mine.identity, theirs.identity, sizeof mine.identity);
+    DP_ASSERT(epoch_write(&mine, c->f.record.body, sizeof c->f.record.body, &n) == DP_OK);
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void identity_changed_on_the_way(struct corpus *c)
+{
+    rotate(c);
+    other_journal(c, take_rotation);
+}
+
+/* ---- what payments cannot do ---- */
+
+static void dropped(struct corpus *c, enum dp_record_type type)
+{
+    forge_remove(&c->f, at(c, type, 0));
+    forge_rechain(&c->f);
+    store(c);
+}
+
+static void no_intent(struct corpus *c)
+{
+    dropped(c, DP_RECORD_INTENT);
+}
+
+static void no_reversal(struct corpus *c)
+{
+    dropped(c, DP_RECORD_REVERSAL);
+}
+
+static void no_open(struct corpus *c)
+{
+    dropped(c, DP_RECORD_OPEN);
+}
+
+static void another_amount(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_OUTCOME, 0);
+    forge_edit(&c->f, i)->amount.minor++;
+    forge_put(&c->f, i);
+    forge_rebind(&c->f);
+    store(c);
+}
+
+static void closed(struct corpus *c)
+{
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    DP_ASSERT(dp_journal_close_round(c->w.j) == DP_OK);
+    world_close(&c->w);
+    forge_load(&c->f, &c->w.mem);
+}
+
+static void a_payment_after_close(struct corpus *c)
+{
+    static struct forge_part again;
+    int i;
+    closed(c);
+    i = at(c, DP_RECORD_CLOSE, 0);
+    again = c->f.parts[at(c, DP_RECORD_INTENT, 0)];
+    forge_insert(&c->f, i + 1, &again);
+    forge_edit(&c->f, i + 1)->tx[0] = 99;
+    forge_put(&c->f, i + 1);
+    forge_rechain(&c->f);
+    store(c);
+}
+
+/* ---- honest journals ---- */
+
+static void a_whole_day(struct corpus *c)
+{
+    struct dp_record r;
+    rotate(c);
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    record_of(&r, DP_RECORD_OUTCOME, 2);
+    DP_ASSERT(dp_side_drop(c->w.j, r.tx, DP_SIDE_PAN) == DP_OK);
+    DP_ASSERT(dp_side_shred(c->w.j) == DP_OK);
+    DP_ASSERT(pay_declined(c->w.j, 20) == DP_OK);
+    world_close(&c->w);
+}
+
+static void clock_set_back(struct corpus *c)
+{
+    c->w.now -= 86400000;
+    more(c, 10, 12, SEGMENT);
+    c->w.now += 86400000;
+}
+
+static void an_unbound_record(struct corpus *c)
+{
+    struct dp_record r;
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    record_of(&r, DP_RECORD_TIME_SYNC, 1);
+    DP_ASSERT(dp_journal_append(c->w.j, &r) == DP_OK && dp_journal_flush(c->w.j) == DP_OK);
+    world_kill(&c->w);
+}
+
+/* The batch of the last flush, three records; its middle never came to the disk. */
+static void torn_batch(struct corpus *c)
+{
+    struct dp_record r;
+    size_t n;
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    for (unsigned i = 0; i < 6; i++) {
+        record_of(&r, DP_RECORD_TIME_SYNC, 1);
+        DP_ASSERT(dp_journal_append(c->w.j, &r) == DP_OK);
+    }
+    DP_ASSERT(dp_journal_flush(c->w.j) == DP_OK);
+    world_kill(&c->w);
+    for (n = SEGMENT; bytes(c)[n - 1] == 0; n--)
+        ;
+    memset(bytes(c) + n - 300, 0, 60);
+}
+
+static void torn_last_frame(struct corpus *c)
+{
+    memset(bytes(c) + offset_of(c, c->f.n - 1) + 40, 0, 300);
+}
+
+static void garbage_behind_the_end(struct corpus *c)
+{
+    bytes(c)[offset_of(c, c->f.n) + 1000] = 0x55;
+}
+
+static void recovered(struct corpus *c)
+{
+    torn_batch(c);
+    more(c, 20, 22, SEGMENT);
+    DP_ASSERT(c->w.opened.recovered);
+}
+
+static void recovered_twice(struct corpus *c)
+{
+    uint8_t *second;
+    torn_batch(c);
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    world_kill(&c->w);
+    second = memstore_segment(&c->w.mem, 2)->data;
+    memset(second + SEGMENT_HEADER_BYTES + 20, 0x55, 100);
+    more(c, 20, 22, SEGMENT);
+    DP_ASSERT(memstore_segment(&c->w.mem, 3) != NULL);
+}
+
+/* What RECOVERY names is something else than what is there. */
+static void torn_bytes_edited(struct corpus *c)
+{
+    size_t n;
+    recovered(c);
+    for (n = SEGMENT; bytes(c)[n - 1] == 0; n--)
+        ;
+    bytes(c)[n - 200] ^= 1;
+}
+
+static void torn_bytes_wiped(struct corpus *c)
+{
+    size_t n, from = offset_of(c, c->f.n);
+    recovered(c);
+    for (n = SEGMENT; bytes(c)[n - 1] == 0; n--)
+        ;
+    memset(bytes(c) + from, 0, n - from);
+}
+
+/* ---- the end of it ---- */
+
+static void take_head(struct corpus *c)
+{
+    struct dp_verify_result v;
+    verify_mem(&c->w, false, &v);
+    c->has_head = true;
+    c->known.head_size = v.records;
+    memcpy(c->known.head_root, v.root, sizeof v.root);
+    memcpy(c->known.head_anchor, v.anchor, sizeof v.anchor);
+    memcpy(c->known.head_journal, v.journal, sizeof v.journal);
+}
+
+static void tail_cut(struct corpus *c)
+{
+    for (int records = 0; records < 6; c->f.n--)
+        records += !c->f.parts[c->f.n - 1].signature;
+    store(c);
+}
+
+static void tail_cut_before_a_head(struct corpus *c)
+{
+    take_head(c);
+    tail_cut(c);
+}
+
+static void older_copy(struct corpus *c)
+{
+    struct memstore kept;
+    memstore_copy(&kept, &c->w.mem);
+    more(c, 10, 12, SEGMENT);
+    memstore_free(&c->w.mem);
+    c->w.mem = kept;
+}
+
+/* Two histories from one state: the token of one, the files of the other. */
+static void fork_of_the_token(struct corpus *c)
+{
+    struct memstore kept;
+    memstore_copy(&kept, &c->w.mem);
+    more(c, 10, 12, SEGMENT);
+    take_head(c);
+    c->has_head = false;
+    c->known.has_anchor = true;
+    DP_ASSERT(dp_hsm_anchor_read(c->w.hsm, c->known.anchor) == DP_OK);
+    world_token_restore(&c->w);
+    memstore_free(&c->w.mem);
+    c->w.mem = kept;
+    more(c, 20, 22, SEGMENT);
+}
+
+static void fork_of_the_head(struct corpus *c)
+{
+    fork_of_the_token(c);
+    c->has_head = true;
+}
+
+static void head(struct corpus *c)
+{
+    take_head(c);
+}
+
+static void head_and_more(struct corpus *c)
+{
+    take_head(c);
+    more(c, 10, 12, SEGMENT);
+}
+
+static void head_of_another_root(struct corpus *c)
+{
+    take_head(c);
+    c->known.head_root[3] ^= 1;
+}
+
+static void head_of_another_anchor(struct corpus *c)
+{
+    take_head(c);
+    c->known.head_anchor[3] ^= 1;
+}
+
+static void head_of_another_journal(struct corpus *c)
+{
+    take_head(c);
+    c->known.head_journal[3] ^= 1;
+}
+
+static void anchor_of_another_token(struct corpus *c)
+{
+    uint8_t value[32], digest[32] = {1};
+    DP_ASSERT(dp_hsm_anchor_extend(c->w.hsm, digest, value) == DP_OK);
+}
+
+static void damage_under_the_anchor(struct corpus *c)
+{
+    int i = c->f.n - 1;
+    while (c->f.parts[i].signature)
+        i--;
+    memset(bytes(c) + offset_of(c, i) + 30, 0x77, 900);
+}
+
+const struct corpus_case corpus_cases[] = {
+#define GOOD(f)                                                                                    \
+    {                                                                                              \
+#f, NULL, DP_VERDICT_FRESH, f                                                              \
+    }
+#define UNSURE(rule, f)                                                                            \
+    {                                                                                              \
+#f, rule, DP_VERDICT_UNKNOWN, f                                                            \
+    }
+#define BEHIND(f)                                                                                  \
+    {                                                                                              \
+#f, "rollback", DP_VERDICT_ROLLBACK, f                                                     \
+    }
+#define CAUGHT(rule, f)                                                                            \
+    {                                                                                              \
+#f, rule, DP_VERDICT_TAMPERED, f                                                           \
+    }
+    GOOD(nothing),
+    GOOD(compatible_flag),
+    GOOD(many_segments),
+    GOOD(a_whole_day),
+    GOOD(clock_set_back),
+    GOOD(closed),
+    GOOD(last_signature_stripped),
+    GOOD(recovered),
+    GOOD(recovered_twice),
+    GOOD(head),
+    GOOD(head_and_more),
+    GOOD(trust),
+    UNSURE(NULL, an_unbound_record),
+    UNSURE("torn-tail", torn_batch),
+    UNSURE("torn-tail", torn_last_frame),
+    UNSURE("torn-tail", garbage_behind_the_end),
+    BEHIND(tail_cut),
+    BEHIND(tail_cut_before_a_head),
+    BEHIND(older_copy),
+    BEHIND(last_segment_missing),
+    BEHIND(anchor_of_another_token),
+    BEHIND(fork_of_the_token),
+    CAUGHT("segment-header", header_flipped),
+    CAUGHT("segment-header", incompatible_flag),
+    CAUGHT("segment-header", file_cut),
+    CAUGHT("segment-header", file_of_no_bytes),
+    CAUGHT("segment-order", segment_missing),
+    CAUGHT("segment-order", first_segment_missing),
+    CAUGHT("segment-order", every_segment_missing),
+    CAUGHT("segment-order", segments_changed_places),
+    CAUGHT("seq-gap", segment_renumbered),
+    CAUGHT("prev-hash", segment_leaf_edited),
+    CAUGHT("journal-id", segment_of_another_journal),
+    CAUGHT("frame-crc", frame_edited),
+    CAUGHT("frame-crc", frame_length_edited),
+    CAUGHT("frame-crc", frame_zeroed),
+    CAUGHT("frame-crc", damage_under_the_anchor),
+    CAUGHT("frame-padding", padding_edited),
+    CAUGHT("frame-batch", batch_in_an_earlier_one),
+    CAUGHT("frame-batch", batch_that_is_no_frame),
+    CAUGHT("frame-batch", batch_in_the_future),
+    CAUGHT("record-format", record_of_nothing),
+    CAUGHT("record-format", record_not_cbor),
+    CAUGHT("record-format", zero_written_out),
+    CAUGHT("record-format", keys_out_of_order),
+    CAUGHT("record-key", unknown_key),
+    CAUGHT("prev-hash", later_versions_key),
+    CAUGHT("seq-gap", record_deleted),
+    CAUGHT("seq-gap", records_swapped),
+    CAUGHT("seq-gap", record_inserted),
+    CAUGHT("prev-hash", record_of_another_journal),
+    CAUGHT("prev-hash", record_edited),
+    CAUGHT("journal-id", record_says_another_journal),
+    CAUGHT("last-leaf", chain_made_right),
+    CAUGHT("tree-root", leaf_made_right_too),
+    CAUGHT("signature-invalid", everything_but_the_signature),
+    CAUGHT("signature-missing", everything_and_no_signature),
+    CAUGHT("last-leaf", clock_edited),
+    CAUGHT("checkpoint-size", size_edited),
+    CAUGHT("anchor-chain", anchor_edited),
+    CAUGHT("journal-id", checkpoint_of_another_journal),
+    CAUGHT("totals", totals_of_a_checkpoint),
+    CAUGHT("totals", totals_of_a_record),
+    CAUGHT("totals", totals_left_out),
+    CAUGHT("signature-missing", signature_stripped),
+    CAUGHT("signature-invalid", signature_edited),
+    CAUGHT("signature-invalid", signature_twice),
+    CAUGHT("signature-key", signature_of_another_journal),
+    CAUGHT("signature-key", checkpoint_of_an_unknown_key),
+    CAUGHT("signature-key", checkpoint_of_an_old_epoch),
+    CAUGHT("epoch-certificate", epoch_repeated),
+    CAUGHT("epoch-certificate", certificate_edited),
+    CAUGHT("epoch-certificate", epoch_key_edited),
+    CAUGHT("epoch-certificate", certificate_of_another_journal),
+    CAUGHT("identity-mismatch", foreign_identity),
+    CAUGHT("identity-mismatch", identity_changed_on_the_way),
+    CAUGHT("state-machine", no_intent),
+    CAUGHT("state-machine", no_reversal),
+    CAUGHT("state-machine", no_open),
+    CAUGHT("state-machine", another_amount),
+    CAUGHT("state-machine", a_payment_after_close),
+    CAUGHT("recovery-mismatch", torn_bytes_edited),
+    CAUGHT("recovery-mismatch", torn_bytes_wiped),
+    CAUGHT("head-mismatch", fork_of_the_head),
+    CAUGHT("head-mismatch", head_of_another_root),
+    CAUGHT("head-mismatch", head_of_another_anchor),
+    CAUGHT("head-mismatch", head_of_another_journal),
+};
+const size_t corpus_cases_n = sizeof corpus_cases / sizeof corpus_cases[0];
+
+/* ---- two changes at once: which is named first ---- */
+
+/* In an order in which each leaves the next something to take hold of. */
+static void (*const pairable[])(struct corpus *c) = {
+    another_amount,
+    leaf_made_right_too,
+    clock_edited,
+    no_reversal,
+    no_intent,
+    size_edited,
+    anchor_edited,
+    checkpoint_of_another_journal,
+    totals_of_a_checkpoint,
+    checkpoint_of_an_unknown_key,
+    record_edited,
+    record_says_another_journal,
+    totals_of_a_record,
+    totals_left_out,
+    certificate_edited,
+    epoch_key_edited,
+    signature_edited,
+    signature_twice,
+    signature_stripped,
+    record_inserted,
+    records_swapped,
+    record_deleted,
+    zero_written_out,
+    unknown_key,
+};
+#define PAIRABLE (sizeof pairable / sizeof pairable[0])
+
+bool corpus_pair(struct corpus *c, size_t n)
+{
+    if (n >= PAIRABLE * PAIRABLE || n / PAIRABLE >= n % PAIRABLE)
+        return false;
+    pairable[n / PAIRABLE](c);
+    pairable[n % PAIRABLE](c);
+    return true;
+}
+
+const size_t corpus_pairs_n = PAIRABLE * PAIRABLE;
+
+/* ---- histories of a transaction ---- */
+
+static void add_step(struct corpus *c, const char *step)
+{
+    struct forge_part *p = &c->f.parts[c->f.n++];
+    static struct dp_record r;
+    const struct dp_record *like;
+    like = forge_edit(&c->kept, 1);
+    history_step(step, &r);
+    memcpy(r.journal, like->journal, sizeof r.journal);
+    memcpy(r.boot, like->boot, sizeof r.boot);
+    r.mono_ms = like->mono_ms;
+    r.wall_ms = like->wall_ms;
+    r.clock = like->clock;
+    r.has_totals = r.type != DP_RECORD_REQUESTED;
+    DP_ASSERT(dp_record_encode(&r, p->payload, sizeof p->payload, &p->n) == DP_OK);
+    p->signature = false;
+    p->starts_batch = true;
+}
+
+void corpus_history(struct corpus *c, const char *history)
+{
+    char text[128], *kept = NULL;
+    forge_load(&c->kept, &c->base);
+    c->f.n = 3; /* OPEN, its CHECKPOINT, the signature */
+    (void)snprintf(text, sizeof text, "%s", history);
+    for (char *s = strtok_r(text, " ", &kept); s != NULL; s = strtok_r(NULL, " ", &kept))
+        add_step(c, s);
+    c->f.parts[c->f.n++] = c->kept.parts[forge_find(&c->kept, DP_RECORD_CHECKPOINT, 1)];
+    forge_rebind(&c->f);
+    store(c);
+}

@@ -1,0 +1,830 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A second reader of the doorpay journal, written from docs/PROTOCOL.journal and from nothing else.
+
+usage: verify_journal.py DIR [--head FILE | --anchor HEX] [--trust HEX-OR-FILE]
+
+Prints the verdict as JSON. Exit status: 0 valid and fresh, 3 valid and freshness unknown, 4 ROLLBACK,
+5 tampered or damaged, 1 not readable, 2 wrong usage. Needs Python and python3-cryptography.
+"""
+import argparse
+import hashlib
+import json
+import os
+import re
+import struct
+import sys
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+
+MAGIC = b"DPJRNL1\n"
+HEADER_BYTES = 128
+RECORD_BYTES_MAX = 4096
+ZEROS = bytes(32)
+FRESH, UNKNOWN, ROLLBACK, TAMPERED = 0, 3, 4, 5
+VERDICTS = {FRESH: "FRESH", UNKNOWN: "UNKNOWN", ROLLBACK: "ROLLBACK", TAMPERED: "TAMPERED"}
+
+(OPEN, INTENT, REQUESTED, OUTCOME, REVERSAL, VOID, FORWARDED, SETTLED, EVIDENCE, CHECKPOINT, KEY_ROTATE, TIME_SYNC,
+ DEGRADED_ON, DEGRADED_OFF, RECOVERY, SHRED, UPLOAD_ACK, PARAMS, CLOSE) = range(1, 20)
+ONLINE, OFFLINE, DEFERRED, DECLINED = 1, 2, 3, 4
+TOTALS = ("intents", "online_n", "online_amount", "offline_n", "offline_amount", "deferred_n", "deferred_amount", "declined_n",
+          "reversed_n", "reversed_amount", "void_n", "void_amount", "forwarded_n", "forwarded_amount")
+
+
+def sha256(*parts):
+    return hashlib.sha256(b"".join(parts)).digest()
+
+
+class Unreadable(Exception):
+    """There is no verdict: no journal here, several of them, or a file that cannot be read."""
+
+
+class Finding(Exception):
+    """A rule that fired."""
+
+    def __init__(self, rule, words, segment=1, offset=0, seq=None, verdict=TAMPERED):
+        super().__init__(words)
+        self.rule, self.words, self.segment, self.offset, self.seq, self.verdict = rule, words, segment, offset, seq, verdict
+
+
+# ---- CBOR, deterministic (RFC 8949, 4.2.1) ----
+
+class BadCbor(Exception):
+    pass
+
+
+def cbor_head(p, at):
+    if at >= len(p):
+        raise BadCbor("ends early")
+    major, info = p[at] >> 5, p[at] & 31
+    at += 1
+    if major == 7:
+        if info not in (20, 21):
+            raise BadCbor("a simple value that has no place here")
+        return major, info, at
+    if info < 24:
+        return major, info, at
+    if info > 27:
+        raise BadCbor("indefinite length")
+    n = 1 << (info - 24)
+    if at + n > len(p):
+        raise BadCbor("ends early")
+    value = int.from_bytes(p[at:at + n], "big")
+    if value < (24, 1 << 8, 1 << 16, 1 << 32)[info - 24]:
+        raise BadCbor("an integer longer than it need be")
+    return major, value, at + n
+
+
+def cbor_item(p, at=0, depth=0):
+    """One item, and where the next begins. A map is a dict in its order; a tag is ("tag", number, item)."""
+    major, value, at = cbor_head(p, at)
+    if depth > 8:
+        raise BadCbor("too deep")
+    if major == 0:
+        return value, at
+    if major == 1:
+        return -1 - value, at
+    if major in (2, 3):
+        if at + value > len(p):
+            raise BadCbor("ends early")
+        content = bytes(p[at:at + value])
+        if major == 3:
+            try:
+                content = content.decode("utf-8")
+            except UnicodeDecodeError:
+                raise BadCbor("not UTF-8") from None
+        return content, at + value
+    if major == 4:
+        items = []
+        for _ in range(value):
+            item, at = cbor_item(p, at, depth + 1)
+            items.append(item)
+        return items, at
+    if major == 5:
+        found, before = {}, b""
+        for _ in range(value):
+            start = at
+            key, at = cbor_item(p, at, depth + 1)
+            # ascending as encoded, so that no key stands twice
+            if not isinstance(key, (int, str, bytes)) or bytes(p[start:at]) <= before:
+                raise BadCbor("keys out of order")
+            before = bytes(p[start:at])
+            found[key], at = cbor_item(p, at, depth + 1)
+        return found, at
+    if major == 6:
+        item, at = cbor_item(p, at, depth + 1)
+        return ("tag", value, item), at
+    return value == 21, at
+
+
+def cbor(p):
+    item, at = cbor_item(p)
+    if at != len(p):
+        raise BadCbor("bytes after its end")
+    return item
+
+
+def cbor_encode_bytes(b):
+    n = len(b)
+    if n < 24:
+        return bytes([0x40 | n]) + b
+    if n < 256:
+        return bytes([0x58, n]) + b
+    return b"\x59" + struct.pack(">H", n) + b
+
+
+def is_uint(v):
+    return isinstance(v, int) and not isinstance(v, bool) and v >= 0
+
+
+# ---- COSE_Sign1 (RFC 9052, 4.2), ES256 ----
+
+class Cose:
+    def __init__(self, data, aad):
+        item = cbor(data)
+        if not (isinstance(item, tuple) and item[1] == 18 and isinstance(item[2], list) and len(item[2]) == 4):
+            raise BadCbor("not a COSE_Sign1")
+        self.protected, headers, self.payload, self.signature = item[2]
+        if self.protected != b"\xa1\x01\x26" or not isinstance(headers, dict) or set(headers) != {4}:
+            raise BadCbor("not the headers that it must have")
+        self.kid = headers[4]
+        if not isinstance(self.payload, bytes) or not isinstance(self.signature, bytes) or len(self.signature) != 64:
+            raise BadCbor("not the payload and signature that it must have")
+        self.aad = aad
+
+    def verifies(self, point):
+        message = (b"\x84\x6aSignature1" + cbor_encode_bytes(self.protected) + cbor_encode_bytes(self.aad) +
+                   cbor_encode_bytes(self.payload))
+        r, s = int.from_bytes(self.signature[:32], "big"), int.from_bytes(self.signature[32:], "big")
+        try:
+            key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+            key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+        except (ValueError, InvalidSignature):
+            return False
+        return True
+
+
+def key_id(point):
+    return sha256(point)[:8]
+
+
+# ---- CRC-32C (Castagnoli), for what a crash leaves ----
+
+def crc_table():
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = (i >> 1) ^ (0x82F63B78 if i & 1 else 0)
+        table.append(i)
+    return table
+
+
+CRC_TABLE = crc_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+# ---- the tree (RFC 6962, 2.1) ----
+
+class Tree:
+    """The roots of the perfect subtrees, largest first."""
+
+    def __init__(self):
+        self.size, self.peaks = 0, []
+
+    def append(self, leaf):
+        self.size += 1
+        self.peaks.append(leaf)
+        n = self.size
+        while n % 2 == 0:
+            right, left = self.peaks.pop(), self.peaks.pop()
+            self.peaks.append(sha256(b"\x01", left, right))
+            n //= 2
+
+    def root(self):
+        if not self.peaks:
+            return sha256()
+        root = self.peaks[-1]
+        for peak in reversed(self.peaks[:-1]):
+            root = sha256(b"\x01", peak, root)
+        return root
+
+
+# ---- a record (section 4) ----
+
+def uint(low=0, high=(1 << 64) - 1):
+    return lambda v: is_uint(v) and low <= v <= high
+
+
+def octets(low, high=None):
+    return lambda v: isinstance(v, bytes) and low <= len(v) <= (high or low)
+
+
+def text(low, high=None):
+    return lambda v: isinstance(v, str) and low <= len(v.encode()) <= (high or low)
+
+
+def array(*tests):
+    return lambda v: isinstance(v, list) and len(v) == len(tests) and all(t(x) for t, x in zip(tests, v))
+
+
+U32 = uint(0, (1 << 32) - 1)
+KEYS = {
+    1: uint(1, 1), 2: uint(1, 19), 3: uint(), 4: octets(32), 5: octets(16), 6: octets(16), 7: uint(), 8: uint(), 9: uint(0, 2),
+    10: octets(16), 11: uint(), 12: uint(0, 999), 13: uint(0, 9), 14: text(8), 15: text(1, 15), 16: U32, 17: uint(1, 999999),
+    18: text(12), 19: text(6), 20: text(3), 21: uint(1, 6), 22: octets(1, 512), 23: text(6), 24: text(4), 25: text(1, 29),
+    26: octets(5, 16), 27: octets(32), 28: octets(32), 29: octets(32), 30: text(1, 35), 31: text(1, 35), 32: text(1, 35),
+    33: array(*[uint()] * 14), 34: text(1, 20), 35: text(1, 10), 36: text(1, 40), 37: text(1, 64), 38: U32, 39: text(10),
+    40: text(12), 41: U32, 42: text(1, 64), 43: octets(16), 44: uint(1, 2), 45: uint(1, 2), 46: lambda v: v is True,
+    47: array(U32, U32, text(0, 12), text(0, 11)), 48: uint(1, 4), 49: U32, 50: U32, 51: octets(1, 512),
+    52: array(U32, U32, U32, octets(32)), 53: octets(32), 54: array(U32, octets(8), octets(65), octets(65), octets(1, 512)),
+    55: text(1, 128), 56: array(uint(), uint(), text(0, 3)), 57: array(U32, U32, U32), 58: array(uint(), uint()), 59: uint(),
+    60: U32, 61: U32, 62: octets(16),
+}
+ALWAYS = range(1, 10)
+NEEDS = {INTENT: (10, 11), REQUESTED: (10, 11, 17, 21), OUTCOME: (10, 11, 21), REVERSAL: (10, 11, 17, 47), VOID: (10, 11, 43),
+         FORWARDED: (10, 17, 48), SETTLED: (56,), CHECKPOINT: (51,), OPEN: (54,), KEY_ROTATE: (54,), RECOVERY: (52,),
+         SHRED: (57,)}
+CARRY_TOTALS = (INTENT, OUTCOME, REVERSAL, VOID, FORWARDED)
+
+
+def read_record(payload, place):
+    try:
+        r = cbor(payload)
+    except BadCbor as e:
+        raise Finding("record-format", f"no deterministic CBOR: {e}", *place) from None
+    if not isinstance(r, dict) or not r or not all(is_uint(k) for k in r):
+        raise Finding("record-format", "not a map with unsigned keys", *place)
+    for key, value in r.items():
+        if key >= 200:
+            continue
+        if key not in KEYS:
+            raise Finding("record-key", f"key {key} is unknown", *place)
+        left_out = key > 9 and key not in (11, 12, 13) and (value is False or value in (0, "", b""))
+        if left_out or not KEYS[key](value):
+            raise Finding("record-format", f"key {key} has a value that it cannot have", *place)
+    if any(k not in r for k in ALWAYS) or len({11, 12, 13} & set(r)) in (1, 2):
+        raise Finding("record-format", "a key is missing", *place)
+    for key in NEEDS.get(r[2], ()):
+        given_up = r[2] == FORWARDED and key == 17 and r.get(48) == 4 and r.get(21) == DEFERRED
+        if key not in r and not given_up:
+            raise Finding("record-format", f"key {key} is missing", *place)
+    return r
+
+
+def read_signature(payload):
+    """(seq, COSE bytes) of a signature frame; None when it is no such thing."""
+    try:
+        item = cbor(payload)
+    except BadCbor:
+        return None
+    if isinstance(item, list) and len(item) == 3 and item[0] == 1 and is_uint(item[1]) and isinstance(item[2], bytes):
+        return item[1], item[2]
+    return None
+
+
+# ---- how one transaction may go on (section 5) ----
+
+class Message:
+    """A STAN of a transaction: what it was used for, and what became of it."""
+
+    def __init__(self, kind, mti=0):
+        self.kind, self.mti = kind, mti  # online, deferred, advice, reversal
+        self.open = kind in ("online", "deferred")
+        self.approved = self.reversed = self.forwarded = self.accepted = self.completed = False
+
+
+class Transaction:
+    def __init__(self, money):
+        self.money, self.mode, self.void, self.given_up = money, None, False, False
+        self.messages = {}
+
+    def asked_no_more(self):
+        return self.void or self.given_up or any(m.forwarded for m in self.messages.values() if m.kind == "deferred")
+
+    def any_open(self):
+        return any(m.open for m in self.messages.values())
+
+    def intent(self, r):
+        return "a second INTENT of the same transaction"
+
+    def requested(self, r):
+        stan, deferred = r[17], r[21] == DEFERRED
+        if stan in self.messages:
+            return "the STAN was used before"
+        if self.any_open():
+            return "another message of the transaction is open"
+        if r[21] == ONLINE and self.mode is not None:
+            return "REQUESTED after OUTCOME"
+        if deferred and (self.mode != DEFERRED or self.asked_no_more()):
+            return "there is nothing deferred left to ask for"
+        if not deferred and r[21] != ONLINE:
+            return "REQUESTED of a mode that asks nobody"
+        self.messages[stan] = Message("deferred" if deferred else "online", r.get(38, 0))
+        return None
+
+    def outcome(self, r):
+        mode, stan = r[21], r.get(17)
+        if self.mode is not None:
+            return "a second OUTCOME"
+        asked = self.messages.get(stan)
+        if mode == ONLINE or (mode == DECLINED and 20 in r and asked is not None and asked.open):
+            if asked is None or asked.kind != "online" or not asked.open:
+                return "OUTCOME of a message that is not open"
+            asked.open, asked.approved = False, mode == ONLINE
+        elif mode not in (OFFLINE, DEFERRED, DECLINED):
+            return "OUTCOME of a mode that is none"
+        if self.any_open():
+            return "OUTCOME while a message is open"
+        if mode == OFFLINE:
+            if stan is None or asked is not None:
+                return "an offline approval needs a STAN of its own"
+            self.messages[stan] = Message("advice")
+        self.mode = mode
+        return None
+
+    def reversal(self, r):
+        original, stan = self.messages.get(r[47][1]), r[17]
+        if original is None or original.kind == "reversal":
+            return "REVERSAL of a message that is not there"
+        if original.reversed:
+            return "REVERSAL of what was reversed"
+        if stan in self.messages:
+            return "the STAN was used before"
+        if self.void:
+            return "REVERSAL of what is void"
+        original.reversed, original.open = True, False
+        self.messages[stan] = Message("reversal")
+        return None
+
+    def voided(self, r):
+        if self.mode not in (OFFLINE, DEFERRED):
+            return "VOID of what was not approved here"
+        if self.asked_no_more() or self.any_open() or any(m.forwarded and m.kind != "reversal" for m in self.messages.values()):
+            return "VOID of what is void, open or sent"
+        self.void = True
+        return None
+
+    def forwarded(self, r):
+        m, result = self.messages.get(r.get(17)), r[48]
+        if 17 not in r:
+            if self.mode != DEFERRED or self.asked_no_more() or self.any_open():
+                return "given up what is not deferred, open or done"
+            self.given_up = True
+            return None
+        if m is None or self.void:
+            return "FORWARDED of a message that is not there"
+        if m.kind == "online" or (m.kind == "deferred" and m.accepted and r.get(38) == 1220):
+            if not (m.approved or m.accepted) or m.mti != 1100 or r.get(38) != 1220 or m.completed or result == 3:
+                return "FORWARDED of a message that waits for no answer"
+            m.completed = True
+            return None
+        if m.forwarded or (m.kind == "deferred" and m.reversed):
+            return "FORWARDED twice, or of what was taken back"
+        if (m.kind == "reversal") != (result == 3) and result != 4:
+            return "FORWARDED with an answer that this message cannot have"
+        m.forwarded, m.open, m.accepted = True, False, result == 1
+        return None
+
+    STEPS = {INTENT: intent, REQUESTED: requested, OUTCOME: outcome, REVERSAL: reversal, VOID: voided, FORWARDED: forwarded}
+
+
+class Ledger:
+    def __init__(self):
+        self.transactions, self.closed = {}, False
+
+    def see(self, r):
+        """None, or why the record cannot stand here."""
+        kind, seq = r[2], r[3]
+        if (seq == 0) != (kind == OPEN):
+            return "OPEN is the first record and no other"
+        if self.closed and kind not in (CHECKPOINT, RECOVERY):
+            return "a record after CLOSE"
+        if kind == CLOSE:
+            self.closed = True
+        if kind not in Transaction.STEPS:
+            return None
+        tx = self.transactions.get(r[10])
+        money = (r[11], r[12], r[13]) if 11 in r else None
+        if tx is None:
+            if kind != INTENT:
+                return "no INTENT before it"
+            self.transactions[r[10]] = Transaction(money)
+            return None
+        if money is not None and money != tx.money:
+            return "another amount than its INTENT's"
+        if kind == VOID and r[43] != r[10]:
+            return "VOID of another transaction"
+        return Transaction.STEPS[kind](tx, r)
+
+    def amount(self, r):
+        return self.transactions[r[10]].money[0]
+
+
+def add_totals(totals, r, amount):
+    kind = r[2]
+    if kind == INTENT:
+        totals[0] += 1
+    elif kind == OUTCOME and r[21] in (ONLINE, OFFLINE, DEFERRED):
+        totals[2 * r[21] - 1] += 1
+        totals[2 * r[21]] += amount
+    elif kind == OUTCOME and r[21] == DECLINED:
+        totals[7] += 1
+    else:
+        at = {REVERSAL: 8, VOID: 10}.get(kind, 12 if kind == FORWARDED and r[48] == 1 and r.get(38) != 1100 else None)
+        if at is not None:
+            totals[at] += 1
+            totals[at + 1] += amount
+
+
+# ---- segments and frames (sections 2 and 3) ----
+
+class Header:
+    def __init__(self, data, number, seq):
+        def bad(words):
+            raise Finding("segment-header", f"segment {number}: {words}", number, 0, seq)
+        if len(data) < HEADER_BYTES or data[:8] != MAGIC:
+            bad("no header")
+        (self.incompatible, _, self.number, self.size) = struct.unpack(">IIII", data[8:24])
+        self.salt, self.journal = data[24:40], data[40:56]
+        (self.seq,), self.leaf = struct.unpack(">Q", data[56:64]), data[64:96]
+        if crc32c(data[:96]) != struct.unpack(">I", data[96:100])[0] or any(data[100:128]):
+            bad("the header is damaged")
+        if self.incompatible:
+            bad("a feature that this reader does not know")
+        if self.size != len(data):
+            bad("the file has another size than its header says")
+
+
+class Frame:
+    def __init__(self, offset, end, batch, payload, signature):
+        self.offset, self.end, self.batch, self.payload, self.signature = offset, end, batch, payload, signature
+
+
+def frame_at(data, salt, at, seq):
+    """The frame at an offset, or the rule that it breaks; None: nothing but a zero length. seq None: as the payload says."""
+    if at + 12 > len(data):
+        return None
+    length, crc, batch = struct.unpack(">III", data[at:at + 12])
+    if length == 0:
+        return None
+    end = at + (12 + length + 7) // 8 * 8
+    if length > RECORD_BYTES_MAX or end > len(data):
+        return "frame-crc"
+    payload = data[at + 12:at + 12 + length]
+    signature = read_signature(payload)
+    if signature is not None:
+        seq = signature[0]
+    elif seq is None:
+        try:
+            seq = cbor(payload)[3]
+        except (BadCbor, KeyError, TypeError, IndexError):
+            return "frame-crc"
+        if not is_uint(seq) or seq >= 1 << 64:
+            return "frame-crc"
+    if crc32c(salt + struct.pack(">QII", seq, length, batch) + payload) != crc:
+        return "frame-crc"
+    if any(data[at + 12 + length:end]):
+        return "frame-padding"
+    return Frame(at, end, batch, payload, signature)
+
+
+class Segment:
+    """Its frames in order, and what is damaged: where, how far, by which rule, honest or not."""
+
+    def __init__(self, data, number, seq):
+        self.data, self.number, self.frames = data, number, []
+        self.header = Header(data, number, seq)
+        self.damage = self.finding = None  # finding: tampering, once the frames before it are seen
+
+    def read(self, seq):
+        at, batch = HEADER_BYTES, None
+        rule = None
+        self.zeros_from = len(self.data.rstrip(b"\0"))
+        while True:
+            frame = frame_at(self.data, self.header.salt, at, seq)
+            if frame is None:
+                if self.zeros_from > at:
+                    rule = "frame-crc"
+                break
+            if isinstance(frame, str):
+                rule = frame
+                break
+            if frame.batch != at and frame.batch != batch:
+                self.finding = Finding("frame-batch", "the frame belongs to no batch", self.number, at, seq)
+                return
+            batch = frame.batch
+            self.frames.append(frame)
+            seq += frame.signature is None
+            at = frame.end
+        if rule is not None:
+            self.set_aside(at, rule, seq)
+
+    def set_aside(self, at, rule, seq):
+        """Torn or tampered (section 6)."""
+        start = at
+        for later in range(at + 8, self.zeros_from, 8):
+            frame = frame_at(self.data, self.header.salt, later, None)
+            if isinstance(frame, Frame) and frame.batch <= later:
+                if frame.batch > at:
+                    self.finding = Finding(rule, "damage before what was written later", self.number, at, seq)
+                    return
+                start = min(start, frame.batch)
+        if any(f.offset == start for f in self.frames) or start == at:
+            self.frames = [f for f in self.frames if f.offset < start]
+        else:
+            start = at
+        end = (max(self.zeros_from, at) + 7) // 8 * 8
+        self.damage = [self.number, start, end - start, sha256(self.data[start:end])]
+        self.damage_rule = rule
+
+
+# ---- the whole journal ----
+
+class Verifier:
+    def __init__(self, directory, anchor=None, head=None, identity=None):
+        self.directory, self.anchor, self.head, self.trusted = directory, anchor, head, identity
+        self.journal = self.identity = None
+        self.leaf, self.tree, self.totals, self.ledger = ZEROS, Tree(), [0] * 14, Ledger()
+        self.records = self.checkpoints = self.signed_size = 0
+        self.anchor_now = None            # after the last body
+        self.anchors = {}                 # value: the checkpoint's seq after which it stands
+        self.epoch, self.keys = None, {}  # epoch keys by key id
+        self.last = None                  # the last checkpoint: its body and place
+        self.pending = []                 # damage that no RECOVERY has named
+        self.place = (1, 0, 0)
+
+    def segments(self):
+        names = [n for n in os.listdir(self.directory) if re.fullmatch(r"seg-[0-9]{8}\.dpj", n)]
+        return sorted(names)
+
+    def run(self):
+        try:
+            for index, name in enumerate(self.segments(), 1):
+                self.segment(os.path.join(self.directory, name), int(name[4:12]), index)
+            if self.records == 0 and not self.pending:
+                raise Finding("segment-order", "no segment", 0, 0, 0)
+            return self.result(self.end())
+        except Finding as finding:
+            return self.result(finding)
+
+    def segment(self, path, number, expected):
+        if number != expected:
+            raise Finding("segment-order", f"segment {expected} is missing", expected, 0, self.records)
+        with open(path, "rb") as f:
+            data = f.read()
+        s = Segment(data, number, self.records)
+        h = s.header
+        if h.number != number:
+            raise Finding("segment-order", f"segment {h.number} in the place of {number}", number, 0, self.records)
+        if self.journal is None:
+            self.journal = h.journal
+            if len(os.path.basename(self.directory)) == 32 and os.path.basename(self.directory) != h.journal.hex():
+                raise Finding("journal-id", "the directory has another journal's name", number, 0, self.records)
+        if h.journal != self.journal:
+            raise Finding("journal-id", "a segment of another journal", number, 0, self.records)
+        if h.seq != self.records:
+            raise Finding("seq-gap", "the segment begins with another record than is due", number, 0, self.records)
+        if h.leaf != self.leaf:
+            raise Finding("prev-hash", "the segment does not continue the one before", number, 0, self.records)
+        named = list(self.pending)
+        s.read(self.records)
+        for frame in s.frames:
+            self.place = (number, frame.offset, self.records)
+            if frame.signature is not None:
+                self.signature(*frame.signature)
+                continue
+            record = read_record(frame.payload, self.place)
+            if record[2] == RECOVERY:
+                if not named or record[52] != named[0]:
+                    raise Finding("recovery-mismatch", "RECOVERY names what is not there", *self.place)
+                named.pop(0)
+                self.pending.pop(0)
+            elif named:
+                place = (named[0][0], named[0][1], self.records)
+                raise Finding("recovery-mismatch", "a torn batch without a RECOVERY", *place)
+            self.record(record, frame.payload)
+        if s.finding is not None:
+            raise s.finding
+        if s.damage is not None:
+            self.pending.append(s.damage)
+        self.place = (number, s.frames[-1].end if s.frames else HEADER_BYTES, self.records)
+
+    def record(self, r, payload):
+        seq = r[3]
+        if seq != self.records:
+            raise Finding("seq-gap", f"record {seq} where {self.records} is due", *self.place)
+        if r[4] != self.leaf:
+            raise Finding("prev-hash", "the record before it is another", *self.place)
+        if r[5] != self.journal:
+            raise Finding("journal-id", "a record of another journal", *self.place)
+        if r[2] in (OPEN, KEY_ROTATE):
+            self.epoch_key(r)
+        why = self.ledger.see(r)
+        if why is not None:
+            raise Finding("state-machine", f"record {seq}: {why}", *self.place)
+        add_totals(self.totals, r, self.ledger.amount(r) if r[2] in Transaction.STEPS else 0)
+        if (r[2] in CARRY_TOTALS or 33 in r) and r.get(33) != self.totals:
+            raise Finding("totals", "the totals are not the sum of the records", *self.place)
+        if r[2] == CHECKPOINT:
+            self.checkpoint(r)
+        self.leaf = sha256(b"\x00", payload)
+        self.tree.append(self.leaf)
+        self.records += 1
+        if self.head is not None and self.records == self.head["size"]:
+            self.at_head()
+
+    def at_head(self):
+        if self.head["journal"] != self.journal:
+            raise Finding("head-mismatch", "the head is another journal's", *self.place)
+        if self.tree.root() != self.head["root"] or self.anchor_now != self.head["anchor"]:
+            raise Finding("head-mismatch", "the head is of another history", *self.place)
+
+    def epoch_key(self, r):
+        number, kid, public, identity, certificate = r[54]
+        def bad(words):
+            raise Finding("epoch-certificate", words, *self.place)
+        if self.identity is None:
+            if self.trusted is not None and identity != self.trusted:
+                raise Finding("identity-mismatch", "another identity key than the trusted one", *self.place)
+            self.identity = identity
+        if identity != self.identity:
+            raise Finding("identity-mismatch", "the identity key has changed", *self.place)
+        try:
+            cose = Cose(certificate, b"doorpay epoch 1")
+            payload = cbor(cose.payload)
+        except BadCbor as e:
+            bad(f"the certificate: {e}")
+        if payload != [self.journal, number, public] or kid != key_id(public) or cose.kid != key_id(identity):
+            bad("the certificate is for another key")
+        if not cose.verifies(identity):
+            bad("the certificate's signature is not the identity key's")
+        if self.epoch is not None and number <= self.epoch:
+            bad("the epoch's number does not rise")
+        self.epoch, self.keys[kid] = number, public
+        self.current_kid = kid
+
+    def checkpoint(self, r):
+        if self.last is not None and not self.last["signed"]:
+            raise Finding("signature-missing", "a checkpoint without a signature", *self.last["place"])
+        try:
+            b = cbor(r[51])
+        except BadCbor as e:
+            raise Finding("record-format", f"the body: {e}", *self.place) from None
+        shape = {1: uint(1, 1), 2: octets(16), 3: uint(), 4: octets(32), 5: octets(32), 6: octets(32),
+                 7: array(*[uint()] * 14), 8: octets(8), 9: octets(32), 10: uint()}
+        if not isinstance(b, dict) or set(b) != set(shape) or not all(shape[k](v) for k, v in b.items()):
+            raise Finding("record-format", "the body is none", *self.place)
+        before = b[6] if self.anchor_now is None else self.anchor_now
+        checks = (("checkpoint-size", b[3] == self.records, "the checkpoint is for another size"),
+                  ("last-leaf", b[5] == self.leaf, "the checkpoint is for another last record"),
+                  ("tree-root", b[4] == self.tree.root(), "the checkpoint is for another tree"),
+                  ("journal-id", b[2] == self.journal, "a checkpoint of another journal"),
+                  ("anchor-chain", b[6] == before, "the checkpoint does not continue the anchor"),
+                  ("totals", b[7] == self.totals, "the checkpoint's totals are not the sum of the records"),
+                  ("signature-key", b[8] == self.current_kid, "the checkpoint names a key that is not the epoch's"))
+        for rule, fine, words in checks:
+            if not fine:
+                raise Finding(rule, words, *self.place)
+        self.anchor_now = sha256(b[6], sha256(r[51]))
+        self.anchors[self.anchor_now] = r[3]
+        self.checkpoints += 1
+        self.last = {"seq": r[3], "body": r[51], "before": b[6], "kid": b[8], "signed": False, "place": self.place}
+
+    def signature(self, seq, data):
+        def bad(rule, words):
+            raise Finding(rule, words, self.place[0], self.place[1], seq)
+        if self.last is None or self.last["seq"] != seq or self.last["signed"]:
+            bad("signature-invalid", "a signature for no checkpoint that waits for one")
+        try:
+            cose = Cose(data, b"doorpay checkpoint 1")
+        except BadCbor as e:
+            bad("signature-invalid", f"the signature: {e}")
+        if cose.kid != self.last["kid"]:
+            bad("signature-key", "signed by a key that the checkpoint does not name")
+        if cose.payload != self.last["body"] or not cose.verifies(self.keys[cose.kid]):
+            bad("signature-invalid", "the signature is not right")
+        self.last["signed"] = True
+        self.signed_size = seq + 1
+
+    # ---- freshness (sections 6 and 8) ----
+
+    def end(self):
+        """The finding that makes it less than fresh, or None."""
+        place = self.place  # where the journal ends
+        bound = None
+        if self.anchor is not None:
+            bound = self.bound_by_anchor(place)
+        if self.head is not None:
+            bound = self.bound_by_head(place)
+        if self.pending:
+            return Finding("torn-tail", "a torn batch at the end; it was never answered", self.pending[0][0], self.pending[0][1],
+                           self.records, UNKNOWN)
+        if bound is None:
+            return Finding(None, f"valid to record {self.records - 1}; freshness unknown", verdict=UNKNOWN)
+        if bound < self.records:
+            return Finding(None, f"valid; {bound} of {self.records} records are bound", verdict=UNKNOWN)
+        return None
+
+    def bound_by_anchor(self, place):
+        if self.anchor_now == self.anchor:
+            return self.last["seq"] + 1
+        if self.last is not None and self.anchor == self.last["before"] and not self.last["signed"]:
+            return self.signed_size
+        if self.pending:
+            damage = self.pending[-1]
+            raise Finding("frame-crc", "damage inside what the token's anchor covers", damage[0], damage[1], self.records)
+        raise Finding("rollback", f"the token has seen more than these {self.records} records", *place, verdict=ROLLBACK)
+
+    def bound_by_head(self, place):
+        size = self.head["size"]
+        if self.records < size:
+            if self.pending:
+                damage = self.pending[-1]
+                raise Finding("frame-crc", "damage inside what the head covers", damage[0], damage[1], self.records)
+            raise Finding("rollback", f"{self.records} records where the head has {size}", *place, verdict=ROLLBACK)
+        return max(size, self.signed_size)
+
+    def result(self, finding):
+        verdict = FRESH if finding is None else finding.verdict
+        out = {"verdict": VERDICTS[verdict], "status": verdict,
+               "words": "valid and fresh" if finding is None else finding.words}
+        if finding is not None and finding.rule is not None:
+            out.update(rule=finding.rule, segment=finding.segment, offset=finding.offset, seq=finding.seq)
+        out.update(records=self.records, checkpoints=self.checkpoints, signed_size=self.signed_size,
+                   torn_tail=bool(self.pending), journal=(self.journal or b"").hex(), root=self.tree.root().hex(),
+                   last_leaf=self.leaf.hex(), anchor=(self.anchor_now or ZEROS).hex(), identity=(self.identity or b"").hex(),
+                   totals=dict(zip(TOTALS, self.totals)))
+        return out
+
+
+def one_journal(directory):
+    names = os.listdir(directory)
+    if any(n.startswith("seg-") for n in names):
+        return os.path.abspath(directory)
+    journals = sorted(n for n in names if re.fullmatch(r"[0-9a-f]{32}", n))
+    if not journals:
+        raise Unreadable("there is no journal")
+    if len(journals) > 1:
+        raise Unreadable("several journals, one must be named: " + ", ".join(journals))
+    return os.path.abspath(os.path.join(directory, journals[0]))
+
+
+def read_head(path):
+    with open(path, encoding="utf-8") as f:
+        head = json.load(f)
+    try:
+        wanted = {"size": int(head["size"])}
+        for name in ("journal", "root", "anchor"):
+            wanted[name] = bytes.fromhex(head[name])
+    except (KeyError, ValueError, TypeError):
+        raise Unreadable(f"{path}: no head file: journal, size, root and anchor are wanted") from None
+    return wanted
+
+
+def read_hex(value, length, what):
+    if os.path.exists(value):
+        with open(value, encoding="ascii") as f:
+            value = f.read()
+    try:
+        octets_read = bytes.fromhex(value.strip())
+    except ValueError:
+        octets_read = b""
+    if len(octets_read) != length:
+        raise Unreadable(f"{what}: {length} bytes in hex are wanted")
+    return octets_read
+
+
+def verify(directory, anchor=None, head=None, identity=None):
+    return Verifier(one_journal(directory), anchor, head, identity).run()
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(description="A second reader of the doorpay journal (docs/PROTOCOL.journal).")
+    parser.add_argument("dir", metavar="DIR", help="a journal's directory, or the one above it")
+    against = parser.add_mutually_exclusive_group()
+    against.add_argument("--head", metavar="FILE", help="a head file")
+    against.add_argument("--anchor", metavar="HEX", help="the token's anchor")
+    parser.add_argument("--trust", metavar="HEX", help="the device's identity key, or a file with it")
+    options = parser.parse_args(argv)
+    try:
+        result = verify(options.dir,
+                        None if options.anchor is None else read_hex(options.anchor, 32, "--anchor"),
+                        None if options.head is None else read_head(options.head),
+                        None if options.trust is None else read_hex(options.trust, 65, "--trust"))
+    except (Unreadable, OSError, json.JSONDecodeError) as e:
+        print(f"verify_journal: {e}", file=sys.stderr)
+        return 1
+    print(json.dumps(result, indent=2))
+    return result["status"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
