@@ -55,6 +55,6 @@ struct dp_hsm {
     bool look; /* set by hsm.c */
 };
 
-extern const struct hsm_ops hsm_soft_ops, hsm_sim_ops;
+extern const struct hsm_ops hsm_soft_ops, hsm_sim_ops, hsm_pkcs11_ops;
 
 #endif

@@ -17,6 +17,9 @@ static const struct hsm_ops *const backends[] = {
     &hsm_soft_ops,
     &hsm_sim_ops,
 #endif
+#if DP_WITH_PKCS11
+    &hsm_pkcs11_ops,
+#endif
     NULL,
 };
 
