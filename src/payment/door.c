@@ -47,7 +47,7 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_JOURNAL;
     if (params == NULL || p->acquirer == NULL)
         return DP_REASON_PARAMS;
-    if (wall(p) / 1000 < params->valid_from || wall(p) / 1000 > params->valid_to)
+    if (clock_best(p) / 1000 < params->valid_from || clock_best(p) / 1000 > params->valid_to)
         return DP_REASON_PARAMS;
     if (q->amount.currency != params->terminal.currency ||
         q->amount.exponent != params->terminal.exponent)
@@ -85,7 +85,7 @@ static int make_transaction(struct dp_payment *p, const struct dp_pay_request *q
     struct dp_emv_transaction *t = &p->door.transaction;
     memset(t, 0, sizeof *t);
     t->amount = q->amount;
-    dp_date_time_from_ms(wall(p), params->terminal.utc_offset_min, &t->local);
+    dp_date_time_from_ms(clock_best(p), params->terminal.utc_offset_min, &t->local);
     t->sequence = ++p->sequence;
     t->online_possible = p->link_up;
     t->offline_allowed =

@@ -116,13 +116,14 @@ static void start_job(struct dp_payment *p, struct dp_acquirer_job *job)
 }
 
 /* Past its time a deferred payment may not be asked for any more, with or without a link: it is not
- * paid, and the sale may know. False: there was none. */
+ * paid, and the sale may know. By a clock that was just set forward nothing is given up: it is
+ * asked for when there is a link, and the acquirer judges. False: there was none. */
 static bool give_up(struct dp_payment *p)
 {
     struct dp_record r;
     record_begin(p, DP_RECORD_FORWARDED, NULL, &r);
     r.reason = DP_REASON_DEFERRED_EXPIRED;
-    if (p->door.state != DOOR_IDLE || dp_acquirer_give_up(p->acquirer, &r) < 0)
+    if (p->door.state != DOOR_IDLE || clock_jumped(p) || dp_acquirer_give_up(p->acquirer, &r) < 0)
         return false;
     dp_log(DP_LOG_WARNING, "a deferred payment could not be asked for in its time: it is not paid");
     if (keep(p, &r) < 0 || bind_all(p) < 0)
@@ -225,7 +226,7 @@ static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answe
 static void answered_network(struct dp_payment *p)
 {
     struct dp_record r;
-    if (wall(p) - p->round.synced_wall_ms < SYNC_RECORD_MS)
+    if (clock_best(p) - p->round.synced_wall_ms < SYNC_RECORD_MS && !clock_set_back(p))
         return;
     record_begin(p, DP_RECORD_TIME_SYNC, NULL, &r);
     (void)snprintf(r.text, sizeof r.text, "acquirer answered the sign-on");

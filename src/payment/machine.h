@@ -94,6 +94,9 @@ struct dp_payment {
     struct round round;
     struct door door;
     struct pending pending;
+    struct {
+        int64_t latest_wall_ms, latest_mono_ms, open_wall_ms, open_mono_ms;
+    } time; /* clock.c */
     bool link_up, reader_ok, held, stopped;
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
     int begin_err;             /* of the acquirer's making, while the journal opens */
@@ -128,6 +131,17 @@ int bind_all(struct dp_payment *p);                          /* checkpoint */
 /* Sends p->packed; p->masked goes to the wire log. The link's number for it in *id; DP_ERR_GONE:
  * there is no link process, nothing left. */
 int send_packed(struct dp_payment *p, size_t n, uint32_t *id);
+
+/* ---- clock.c ---- */
+void clock_begin(struct dp_payment *p); /* before the journal is read */
+void clock_see(struct dp_payment *p, const struct dp_record *r, bool synced);
+/* The wall clock's time, or the later one that the journal and the time since prove: a clock set
+ * back makes nothing young again. */
+int64_t clock_best(const struct dp_payment *p);
+/* It says less than the journal proves. How long the device was off, nobody knows then. */
+bool clock_set_back(const struct dp_payment *p);
+/* Set forward since this process began: what runs out by it may not have run out. */
+bool clock_jumped(const struct dp_payment *p);
 
 /* ---- policy.c ---- */
 void headroom(const struct dp_payment *p, struct dp_headroom *out);

@@ -54,12 +54,20 @@ static int fail_stop(struct dp_payment *p, const char *what, int err)
     return err;
 }
 
+/* Index, round and clock follow the journal, record by record. */
+static void see(struct dp_payment *p, const struct dp_record *r)
+{
+    int64_t synced = p->round.synced_wall_ms;
+    index_see(&p->index, &p->round, r);
+    clock_see(p, r, p->round.synced_wall_ms != synced);
+}
+
 int keep(struct dp_payment *p, struct dp_record *r)
 {
     int err = p->journal == NULL ? DP_ERR_STATE : dp_journal_append(p->journal, r);
     if (err < 0)
         return fail_stop(p, "journal record", err);
-    index_see(&p->index, &p->round, r);
+    see(p, r);
     if (p->acquirer != NULL)
         dp_acquirer_see(p->acquirer, r);
     return DP_OK;
@@ -134,7 +142,7 @@ static void see_at_open(void *user, const struct dp_record *r)
         memcpy(p->journal_id, r->journal, sizeof p->journal_id);
         p->begin_err = make_acquirer(p);
     }
-    index_see(&p->index, &p->round, r);
+    see(p, r);
     if (p->acquirer != NULL)
         dp_acquirer_see(p->acquirer, r);
     if (r->type == DP_RECORD_INTENT)
@@ -254,6 +262,7 @@ int dp_payment_open(const struct dp_payment_config *config, struct dp_payment **
         free(p);
         return DP_ERR_NOMEM;
     }
+    clock_begin(p);
     p->journal_err = open_journal(p);
     if (p->journal_err == DP_OK && config->params != NULL) {
         p->journal_err = begin(p);

@@ -13,9 +13,8 @@ static int64_t left_of(uint64_t most, uint64_t used)
 static int64_t sync_left_s(const struct dp_payment *p)
 {
     const struct dp_params *params = p->config.params;
-    int64_t since = (wall(p) - p->round.synced_wall_ms) / 1000;
-    /* a clock set back makes the last sync look like the future: that earns no time */
-    if (p->round.synced_wall_ms == 0 || since < 0 ||
+    int64_t since = (clock_best(p) - p->round.synced_wall_ms) / 1000;
+    if (p->round.synced_wall_ms == 0 || since < 0 || clock_set_back(p) ||
         since > (int64_t)params->offline.since_sync_max_s)
         return 0;
     return (int64_t)params->offline.since_sync_max_s - since;

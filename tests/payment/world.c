@@ -40,6 +40,11 @@ static int64_t now_ms(void *ctx)
     return ((const struct world *)ctx)->now;
 }
 
+static int64_t wall_ms(void *ctx)
+{
+    return now_ms(ctx) + ((const struct world *)ctx)->clock_wrong_ms;
+}
+
 static enum dp_clock_quality quality(void *ctx)
 {
     (void)ctx;
@@ -197,7 +202,7 @@ void world_make(struct world *w)
     world_token(w);
     memstore_init(&w->mem);
     w->now = START_MS;
-    w->clock = (struct dp_clock){w, now_ms, now_ms, quality};
+    w->clock = (struct dp_clock){w, wall_ms, now_ms, quality};
     w->random = (struct dp_random){w, draw};
     take_params(w);
     world_open(w);

@@ -23,6 +23,7 @@ struct world {
     struct dp_clock clock;
     struct dp_random random;
     int64_t now;
+    int64_t clock_wrong_ms; /* what the wall clock says beside the truth */
     bool random_fails;
     /* what the machine said to the card process */
     struct dp_card_order order;
