@@ -448,16 +448,27 @@ static void begin_outcome(struct dp_payment *p, const struct dp_card_outcome *o,
     }
 }
 
+/* What is left once this record counts. */
+static void note_headroom(const struct dp_payment *p, struct dp_record *r)
+{
+    struct dp_headroom h;
+    headroom(p, &h);
+    if (r->mode == DP_MODE_OFFLINE) { /* the policy let it through, so there is as much */
+        DP_ASSERT(h.offline_amount >= r->amount.minor && h.offline_count > 0);
+        h.offline_amount -= r->amount.minor;
+        h.offline_count--;
+    }
+    r->headroom_amount = (uint64_t)h.offline_amount;
+    r->headroom_count = h.offline_count;
+    r->has_headroom = true;
+}
+
 /* OUTCOME and checkpoint are durable and bound before the answer leaves. */
 static void finish(struct dp_payment *p, struct dp_record *r)
 {
     struct dp_pay_result result;
     const struct entry *e;
-    struct dp_headroom h;
-    headroom(p, &h);
-    r->headroom_amount = (uint64_t)h.offline_amount;
-    r->headroom_count = h.offline_count;
-    r->has_headroom = true;
+    note_headroom(p, r);
     if (keep(p, r) < 0 || bind_all(p) < 0) {
         p->stopped = true;
         end_unknown(p);

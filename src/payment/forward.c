@@ -217,8 +217,11 @@ static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answe
     if (keep(p, r) < 0 || bind_all(p) < 0) {
         result.asked = false;
         result.reason = DP_REASON_UNKNOWN;
-    } else if (result.in_balance && dp_side_shred(p->journal) < 0) {
-        dp_log(DP_LOG_WARNING, "the side store could not be shredded; it is tried again");
+    } else if (result.in_balance) {
+        if (dp_side_shred(p->journal) < 0)
+            dp_log(DP_LOG_WARNING, "the side store could not be shredded; it is tried again");
+        p->round_over = true;
+        (void)end_round(p); /* settled it is, whatever comes of this */
     }
     p->config.ops.settled(p->config.ops.ctx, request, &result);
 }

@@ -287,7 +287,7 @@ void index_see(struct index *x, struct round *round, const struct dp_record *r)
         break;
     case DP_RECORD_SETTLED: {
         uint32_t number = round->number + 1;
-        if (strcmp(r->action_code, "500") != 0)
+        if (strcmp(r->action_code, SETTLED_IN_BALANCE) != 0)
             break; /* out of balance: the round stays open */
         memset(round, 0, sizeof *round);
         round->number = number;

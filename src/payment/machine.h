@@ -9,6 +9,8 @@
 
 #include "base/limits.h"
 
+#define SETTLED_IN_BALANCE "500" /* action code of a SETTLED that ends the round */
+
 /* One payment or reversal as the journal tells it. */
 struct entry {
     uint8_t tx[16], original_tx[16], fingerprint[32], card_hash[16], cryptogram[8];
@@ -98,6 +100,7 @@ struct dp_payment {
         int64_t latest_wall_ms, latest_mono_ms, open_wall_ms, open_mono_ms;
     } time; /* clock.c */
     bool link_up, reader_ok, held, stopped;
+    bool round_over;           /* settled in balance, and its epoch key is still there */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
     int begin_err;             /* of the acquirer's making, while the journal opens */
     uint32_t next_link_id;
@@ -128,6 +131,9 @@ void record_begin(const struct dp_payment *p, enum dp_record_type type, const ui
 int keep(struct dp_payment *p, struct dp_record *r);
 int keep_durable(struct dp_payment *p, struct dp_record *r); /* and flush */
 int bind_all(struct dp_payment *p);                          /* checkpoint */
+/* The round is settled: its epoch key is destroyed, and another signs the next one. An error is
+ * fail-stop; the next start makes up for it. */
+int end_round(struct dp_payment *p);
 /* Sends p->packed; p->masked goes to the wire log. The link's number for it in *id; DP_ERR_GONE:
  * there is no link process, nothing left. */
 int send_packed(struct dp_payment *p, size_t n, uint32_t *id);

@@ -94,6 +94,19 @@ int bind_all(struct dp_payment *p)
     return err;
 }
 
+int end_round(struct dp_payment *p)
+{
+    int err = dp_journal_rotate(p->journal);
+    if (err < 0) {
+        dp_log(DP_LOG_ERROR, "new key of the journal: %s; nothing may go on", dp_strerr(err));
+        p->stopped = true;
+        return err;
+    }
+    p->round_over = false;
+    dp_log(DP_LOG_INFO, "the round is over: the journal has a new key");
+    return DP_OK;
+}
+
 int send_packed(struct dp_payment *p, size_t n, uint32_t *id)
 {
     int err;
@@ -147,6 +160,10 @@ static void see_at_open(void *user, const struct dp_record *r)
         dp_acquirer_see(p->acquirer, r);
     if (r->type == DP_RECORD_INTENT)
         p->sequence++; /* 9F41 goes on where the last run left it */
+    if (r->type == DP_RECORD_SETTLED && strcmp(r->action_code, SETTLED_IN_BALANCE) == 0)
+        p->round_over = true;
+    if (r->type == DP_RECORD_KEY_ROTATE)
+        p->round_over = false;
     if (r->type == DP_RECORD_PARAMS)
         memcpy(p->params_digest, r->digest, sizeof p->params_digest);
 }
@@ -234,7 +251,7 @@ static int open_journal(struct dp_payment *p)
     dp_journal_id(p->journal, p->journal_id);
     if (opened.recovered)
         dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");
-    return DP_OK;
+    return dp_journal_checkpoint(p->journal); /* what is answered from now on is bound */
 }
 
 /* With journal and parameters there: what was in flight is closed. */
@@ -247,6 +264,8 @@ static int begin(struct dp_payment *p)
         err = close_open_payments(p);
     if (err == DP_OK)
         err = take_params_into_use(p);
+    if (err == DP_OK && p->round_over) /* the last run ended before it could */
+        err = end_round(p);
     if (err == DP_OK)
         forward_drop_leftovers(p);
     return err;

@@ -124,6 +124,8 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
     }
     sale = index_by_tx(&p->index, q->original_tx);
     why = obstacle(p, sale, q);
+    if (why == DP_REASON_NONE && p->pending.busy && p->pending.is_totals)
+        why = DP_REASON_BUSY; /* a reversal more would put the totals out of balance */
     if (why != DP_REASON_NONE) {
         dp_log(DP_LOG_WARNING, "reversal refused: %s", dp_reason_name(why));
         refuse(p, request, why);

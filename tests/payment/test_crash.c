@@ -159,6 +159,7 @@ static void holds(struct world *w, const struct told *t)
     assert_int_equal(b.closed_more, 0);
     assert_int_equal(b.intents_open, 0);
     assert_true(b.intents <= 1);
+    assert_true(b.fresh); /* whatever is answered now is bound */
     assert_true(is_final(now.state));
     if (t->answered && !t->unknown && t->pay.state != DP_PAY_REFUSED) {
         if (now.forward != DP_FORWARD_GIVEN_UP) {
@@ -292,6 +293,45 @@ static void power_cut_at_every_write_and_flush(void **state)
     assert_true(cuts > 130); /* or the stories do not write what they should */
 }
 
+static void settles(struct world *w)
+{
+    dp_payment_settle(w->p, 9);
+}
+
+static void in_balance(struct world *w)
+{
+    (void)world_answer(w, 500);
+}
+
+/* Wherever the power goes around the end of a round: what was answered is settled, and a settled
+ * round's key is gone at the latest after the restart. */
+static void power_cut_at_the_end_of_a_round(void **state)
+{
+    static const struct story story = {"settled",
+                                       {asked, world_tap_offline, link_comes, answered_800, ticks,
+                                        approved_by_issuer, settles, in_balance}};
+    bool dark = true;
+    unsigned after = 0;
+    (void)state;
+    for (unsigned n = 1; dark; n++) {
+        static struct world w;
+        struct books b;
+        bool settled;
+        assert_true(n < 400);
+        world_make(&w);
+        dark = tell_until_dark(&w, &story, n);
+        settled = w.settlements > 0 && w.settled.asked;
+        world_power_on(&w, n);
+        world_books(&w, &b);
+        assert_true(!settled || b.settled == 1);
+        assert_false(b.round_over);
+        assert_int_equal(b.rotated, b.settled);
+        after += b.settled == 1 && dark;
+        world_remove(&w);
+    }
+    assert_true(after > 0); /* or no cut came between SETTLED and the new key */
+}
+
 /* The disk refuses, and the machine lives: it stops, answers "unknown", and a restart knows. */
 static void failing_disk_stops_everything(void **state)
 {
@@ -329,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_after_every_step),
         cmocka_unit_test(power_cut_at_every_write_and_flush),
+        cmocka_unit_test(power_cut_at_the_end_of_a_round),
         cmocka_unit_test(failing_disk_stops_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -450,6 +450,24 @@ static void limits_are_each_the_reason(void **state)
     assert_int_equal(w.orders, 2);
 }
 
+static void outcome_and_answer_show_the_same_headroom(void **state)
+{
+    const struct dp_pay_result *r;
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 2000);
+    world_tap_offline(&w);
+    r = world_result(&w, 1);
+    world_books(&w, &b);
+    assert_int_equal(r->headroom.offline_amount, 48000);
+    assert_int_equal(b.last_outcome.headroom_amount, 48000);
+    assert_int_equal(b.last_outcome.headroom_count, r->headroom.offline_count);
+    world_pay(&w, 2, "S2", 1000); /* takes nothing of what is left for offline approvals */
+    world_tap_deferred(&w);
+    world_books(&w, &b);
+    assert_int_equal(b.last_outcome.headroom_amount, 48000);
+}
+
 static void count_of_the_round_is_a_limit(void **state)
 {
     (void)state;
@@ -814,6 +832,55 @@ static void settlement_closes_the_batch_and_opens_the_round(void **state)
     assert_int_equal(world_status(&w, "S1").headroom.offline_amount, 50000);
 }
 
+/* The totals that are under way say nothing of it, and the batch may be closed already. */
+static void reversal_waits_until_the_totals_are_answered(void **state)
+{
+    struct dp_pay_result r;
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 2000);
+    world_tap_offline(&w);
+    r = *world_result(&w, 1);
+    link_up();
+    world_forward_all(&w, 0);
+    dp_payment_settle(w.p, 9);
+    assert_int_equal(world_mti(&w), 1520);
+    world_reverse(&w, 2, "R1", r.tx);
+    assert_refused(2, DP_REASON_BUSY);
+    assert_true(world_answer(&w, 500));
+    assert_balanced(&b);
+    assert_int_equal(b.reversals, 0);
+    w.params->refunds = false;
+    world_reverse(&w, 3, "R1", r.tx); /* settled: the money has moved */
+    assert_refused(3, DP_REASON_NOT_ALLOWED);
+}
+
+/* Whoever steals the key of this round cannot sign the last one again. */
+static void round_ends_with_its_batch_and_takes_its_key_along(void **state)
+{
+    uint8_t first[65], second[65], third[65];
+    struct books b;
+    (void)state;
+    assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_JOURNAL_EPOCH, first), DP_OK);
+    link_up();
+    dp_payment_settle(w.p, 9);
+    assert_true(world_answer(&w, 501)); /* out of balance: the round stays open */
+    assert_false(w.settled.in_balance);
+    assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_JOURNAL_EPOCH, second), DP_OK);
+    assert_memory_equal(first, second, sizeof first);
+    dp_payment_settle(w.p, 9);
+    assert_true(world_answer(&w, 500));
+    assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_JOURNAL_EPOCH, third), DP_OK);
+    assert_memory_not_equal(first, third, sizeof first);
+    assert_balanced(&b);
+    assert_int_equal(b.settled, 2);
+    assert_int_equal(b.rotated, 1);
+    assert_false(b.round_over);
+    world_kill(&w);
+    world_books(&w, &b);
+    assert_int_equal(b.rotated, 1);
+}
+
 static void settlement_without_answer_settles_nothing(void **state)
 {
     struct books b;
@@ -1087,6 +1154,7 @@ int main(void)
         TEST(late_answer_changes_nothing),
         TEST(answer_that_is_not_genuine_is_no_answer),
         TEST(limits_are_each_the_reason),
+        TEST(outcome_and_answer_show_the_same_headroom),
         TEST(count_of_the_round_is_a_limit),
         TEST(card_that_has_paid_enough_is_declined_without_a_link),
         TEST(card_over_its_cap_may_still_go_online),
@@ -1105,6 +1173,8 @@ int main(void)
         TEST(deferred_sale_in_flight_is_taken_back_and_not_asked_again),
         TEST(advice_goes_before_its_own_reversal),
         TEST(settlement_closes_the_batch_and_opens_the_round),
+        TEST(reversal_waits_until_the_totals_are_answered),
+        TEST(round_ends_with_its_batch_and_takes_its_key_along),
         TEST(settlement_without_answer_settles_nothing),
         TEST(payment_at_the_door_waits_for_the_message_under_way),
         TEST(held_messages_stay_until_released),

@@ -641,6 +641,11 @@ static void read_record(void *user, const struct dp_record *r)
         break;
     case DP_RECORD_SETTLED:
         b->settled++;
+        b->round_over |= strcmp(r->action_code, "500") == 0;
+        break;
+    case DP_RECORD_KEY_ROTATE:
+        b->rotated++;
+        b->round_over = false;
         break;
     default:
         break;
@@ -663,6 +668,7 @@ void world_books(struct world *w, struct books *b)
     /* in the middle of a payment the last records are not bound yet, and that is all */
     if (v.verdict != DP_VERDICT_FRESH && (v.verdict != DP_VERDICT_UNKNOWN || v.rule != NULL))
         fail_msg("journal: %s: %s", v.rule != NULL ? v.rule : "no rule", v.words);
+    b->fresh = v.verdict == DP_VERDICT_FRESH;
     for (unsigned i = 0; i < x.messages_n; i++) {
         b->open += x.messages[i].closings == 0;
         b->closed_more += x.messages[i].closings > 1;

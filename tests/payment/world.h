@@ -106,6 +106,9 @@ void world_forward_all(struct world *w, unsigned action);
 /* ---- the journal as an auditor reads it ---- */
 struct books {
     unsigned records, intents, requested, outcomes, reversals, voids, forwarded, settled;
+    bool fresh;           /* every record is bound */
+    unsigned rotated;     /* KEY_ROTATE */
+    bool round_over;      /* a batch was settled in balance, and its key has not gone since */
     unsigned open;        /* REQUESTED closed by nothing */
     unsigned closed_more; /* ... by more than one */
     unsigned intents_open;
