@@ -34,7 +34,8 @@ _Static_assert(DP_EMV_ARENA_BYTES % UNIT == 0, "the arena is whole units");
 static struct head *at(uint32_t unit)
 {
     struct head *h = (struct head *)(void *)(arena.bytes + (size_t)unit * UNIT);
-    DP_ASSERT(unit < LAST && (h->state == FREE || h->state == USED));
+    DP_ASSERT(unit < LAST);
+    DP_ASSERT(h->state == FREE || h->state == USED);
     return h;
 }
 
@@ -84,7 +85,8 @@ static void release(void *p)
     uint32_t unit, n, before;
     if (body == NULL)
         return;
-    DP_ASSERT(body >= arena.bytes + UNIT && body < arena.bytes + sizeof arena.bytes);
+    DP_ASSERT(body >= arena.bytes + UNIT);
+    DP_ASSERT(body < arena.bytes + sizeof arena.bytes);
     DP_ASSERT((size_t)(body - arena.bytes) % UNIT == 0);
     unit = (uint32_t)((size_t)(body - arena.bytes) / UNIT) - 1;
     DP_ASSERT(at(unit)->state == USED);

@@ -13,7 +13,8 @@ void emv_data_clear(struct emv_data *d)
 
 const struct emv_element *emv_data_find(const struct emv_data *d, uint32_t tag)
 {
-    DP_ASSERT(d->n <= DP_EMV_ELEMENTS_MAX && d->used <= sizeof d->bytes);
+    DP_ASSERT(d->n <= DP_EMV_ELEMENTS_MAX);
+    DP_ASSERT(d->used <= sizeof d->bytes);
     for (size_t i = 0; i < d->n; i++)
         if (d->elements[i].tag == tag)
             return &d->elements[i];
@@ -25,7 +26,8 @@ struct dp_bytes emv_data_get(const struct emv_data *d, uint32_t tag)
     const struct emv_element *e = emv_data_find(d, tag);
     struct dp_bytes v = {NULL, 0};
     if (e != NULL) {
-        DP_ASSERT(e->n <= d->used && e->at <= d->used - e->n);
+        DP_ASSERT(e->n <= d->used);
+        DP_ASSERT(e->at <= d->used - e->n);
         v.p = d->bytes + e->at;
         v.n = e->n;
     }
@@ -40,7 +42,8 @@ bool emv_data_has(const struct emv_data *d, uint32_t tag)
 int emv_data_set(struct emv_data *d, uint32_t tag, enum emv_origin origin, const void *p, size_t n)
 {
     size_t i = 0;
-    DP_ASSERT(tag != 0 && (p != NULL || n == 0));
+    DP_ASSERT(tag != 0);
+    DP_ASSERT(p != NULL || n == 0);
     while (i < d->n && d->elements[i].tag != tag)
         i++;
     if (i == DP_EMV_ELEMENTS_MAX)

@@ -251,7 +251,9 @@ int emv_contactless(struct dp_emv_kernel *k)
 {
     struct directory d = {false, false, false};
     int next;
-    DP_ASSERT(k != NULL && k->terminal != NULL && k->transaction != NULL);
+    DP_ASSERT(k != NULL);
+    DP_ASSERT(k->terminal != NULL);
+    DP_ASSERT(k->transaction != NULL);
     next = read_directory(k, &d);
     if (next != EMV_GO_ON)
         return next;

@@ -62,8 +62,14 @@ int dp_emv_perform(struct dp_emv_kernel *k, struct dp_card *card,
                    struct dp_emv_result *result)
 {
     int rc;
-    DP_ASSERT(k != NULL && card != NULL && terminal != NULL && transaction != NULL);
-    DP_ASSERT(ops != NULL && ops->policy != NULL && ops->online != NULL && result != NULL);
+    DP_ASSERT(k != NULL);
+    DP_ASSERT(card != NULL);
+    DP_ASSERT(terminal != NULL);
+    DP_ASSERT(transaction != NULL);
+    DP_ASSERT(ops != NULL);
+    DP_ASSERT(ops->policy != NULL);
+    DP_ASSERT(ops->online != NULL);
+    DP_ASSERT(result != NULL);
     memset(result, 0, sizeof *result);
     rc = emv_terminal_check(terminal);
     if (rc == DP_OK)
@@ -80,7 +86,8 @@ int dp_emv_perform(struct dp_emv_kernel *k, struct dp_card *card,
     k->result = result;
     rc = run(k);
     if (rc >= 0) {
-        DP_ASSERT(rc == EMV_OVER && result->outcome != 0);
+        DP_ASSERT(rc == EMV_OVER);
+        DP_ASSERT(result->outcome != 0);
         dp_log(DP_LOG_INFO, "emv: %s, %s: %s", dp_emv_outcome_name(result->outcome),
                dp_emv_reason_name(result->reason), result->words);
     } else {
@@ -101,7 +108,9 @@ int emv_end(struct dp_emv_kernel *k, enum dp_emv_outcome outcome, enum dp_emv_re
             const char *words)
 {
     struct dp_emv_result *r = k->result;
-    DP_ASSERT(r->outcome == 0 && outcome != 0 && words != NULL);
+    DP_ASSERT(r->outcome == 0);
+    DP_ASSERT(outcome != 0);
+    DP_ASSERT(words != NULL);
     r->outcome = outcome;
     r->reason = reason;
     (void)snprintf(r->words, sizeof r->words, "%s", words);

@@ -460,7 +460,9 @@ int emv_kernel3(struct dp_emv_kernel *k, const uint8_t ttq[4])
 {
     struct tap t = {.k = k, .ttq = ttq};
     int next;
-    DP_ASSERT(k->aid != NULL && k->aid->kernel == 3 && !emv_ttq_has(ttq, TTQ_MSD));
+    DP_ASSERT(k->aid != NULL);
+    DP_ASSERT(k->aid->kernel == 3);
+    DP_ASSERT(!emv_ttq_has(ttq, TTQ_MSD));
     if (!pdol_is_usable(k))
         return EMV_SELECT_NEXT;
     next = emv_data_set(&k->data, 0x9F66, EMV_FROM_TERMINAL, ttq, 4);

@@ -106,7 +106,8 @@ static int open_block(struct dp_bytes block, uint8_t format, size_t hash_at, wor
 {
     struct dp_bytes parts[5];
     uint8_t hash[HASH_BYTES];
-    DP_ASSERT(more_n < sizeof parts / sizeof *parts && block.n <= DP_EMV_RSA_BYTES_MAX);
+    DP_ASSERT(more_n < sizeof parts / sizeof *parts);
+    DP_ASSERT(block.n <= DP_EMV_RSA_BYTES_MAX);
     if (block.n < FRAME_BYTES + 1 + hash_at + 1)
         return fail(why, w[FAULT_LENGTH]);
     if (block.p[0] != HEADER || block.p[block.n - 1] != TRAILER)
@@ -265,7 +266,8 @@ static int check_certificate(const struct certificate *c, const struct oda_input
     const struct dp_bytes more[] = {c->remainder, c->exponent, c->signed_records};
     struct dp_reader body;
     int err;
-    DP_ASSERT(in->pan != NULL && why != NULL);
+    DP_ASSERT(in->pan != NULL);
+    DP_ASSERT(why != NULL);
     memset(key, 0, sizeof *key);
     err = open_block(block, c->format, c->holder_n + 5, c->w, more, 3, &body, why);
     if (err == DP_OK)
@@ -310,7 +312,8 @@ int oda_issuer_key(const struct oda_input *in, struct oda_key *issuer, const cha
     uint8_t block[DP_EMV_RSA_BYTES_MAX];
     struct oda_key ca;
     int err;
-    DP_ASSERT(issuer != NULL && why != NULL);
+    DP_ASSERT(issuer != NULL);
+    DP_ASSERT(why != NULL);
     memset(issuer, 0, sizeof *issuer);
     memset(&ca, 0, sizeof ca);
     if (found == NULL)
@@ -334,7 +337,9 @@ int oda_icc_key(const struct oda_input *in, const struct oda_key *issuer, struct
 {
     uint8_t block[DP_EMV_RSA_BYTES_MAX];
     int err;
-    DP_ASSERT(icc != NULL && icc != issuer && why != NULL);
+    DP_ASSERT(icc != NULL);
+    DP_ASSERT(icc != issuer);
+    DP_ASSERT(why != NULL);
     memset(icc, 0, sizeof *icc);
     err = recover(issuer, in->icc_certificate, icc_words, block, why);
     return err != DP_OK ? err
@@ -350,7 +355,8 @@ int oda_sda_block(const struct oda_input *in, struct dp_bytes block, uint8_t dac
     struct dp_reader body;
     struct dp_bytes code;
     int err;
-    DP_ASSERT(dac != NULL && why != NULL);
+    DP_ASSERT(dac != NULL);
+    DP_ASSERT(why != NULL);
     memset(dac, 0, 2);
     err = open_block(block, FORMAT_STATIC, 0, sda_words, &in->signed_records, 1, &body, why);
     if (err != DP_OK)
@@ -370,7 +376,8 @@ int oda_sda(const struct oda_input *in, const struct oda_key *issuer, uint8_t da
 {
     uint8_t block[DP_EMV_RSA_BYTES_MAX];
     int err;
-    DP_ASSERT(dac != NULL && why != NULL);
+    DP_ASSERT(dac != NULL);
+    DP_ASSERT(why != NULL);
     memset(dac, 0, 2);
     err = recover(issuer, in->ssad, sda_words, block, why);
     return err != DP_OK ? err
@@ -386,7 +393,8 @@ static int open_dynamic(struct dp_bytes block, words w, const struct dp_bytes *t
 {
     struct dp_reader body;
     int err;
-    DP_ASSERT(out != NULL && why != NULL);
+    DP_ASSERT(out != NULL);
+    DP_ASSERT(why != NULL);
     memset(out, 0, sizeof *out);
     err = open_block(block, FORMAT_DYNAMIC, 0, w, terminal, n, &body, why);
     if (err != DP_OK)
@@ -491,7 +499,8 @@ int oda_fdda_block(struct dp_bytes block, const struct oda_fdda_input *in, struc
                                         in->card_data};
     struct dp_reader data;
     int err;
-    DP_ASSERT(out != NULL && why != NULL);
+    DP_ASSERT(out != NULL);
+    DP_ASSERT(why != NULL);
     memset(out, 0, sizeof *out);
     err = check_fdda(in, why);
     return err != DP_OK ? err : open_dynamic(block, fdda_words, terminal, 4, out, &data, why);

@@ -39,6 +39,7 @@ static bool is_secret(uint32_t tag)
 int emv_output(struct dp_emv_kernel *k)
 {
     struct dp_emv_result *r = k->result;
+    uint8_t made[sizeof r->emv]; /* the data of the cryptogram before stay until these are whole */
     size_t n = 0;
     for (size_t i = 0; i < sizeof white_list / sizeof white_list[0]; i++) {
         struct dp_bytes v = value(k, white_list[i]);
@@ -46,10 +47,11 @@ int emv_output(struct dp_emv_kernel *k)
         DP_ASSERT(!is_secret(white_list[i]));
         if (v.n == 0)
             continue;
-        err = dp_tlv_put(r->emv, sizeof r->emv, &n, white_list[i], v.p, v.n);
+        err = dp_tlv_put(made, sizeof made, &n, white_list[i], v.p, v.n);
         if (err < 0)
             return err;
     }
+    memcpy(r->emv, made, n);
     r->emv_n = (uint16_t)n;
     emv_summary_fill(k);
     return DP_OK;

@@ -22,7 +22,8 @@ int emv_rsa_recover(const struct oda_key *key, const uint8_t *in, size_t n, uint
                                 (uint8_t)key->exponent};
     mbedtls_rsa_context rsa;
     int failed;
-    DP_ASSERT(in != NULL && out != NULL);
+    DP_ASSERT(in != NULL);
+    DP_ASSERT(out != NULL);
     memset(out, 0, n);
     /* a value that is not below the modulus nobody signed */
     if (!emv_rsa_key_valid(key) || n != key->modulus_n || memcmp(in, key->modulus, n) >= 0)

@@ -286,7 +286,8 @@ int emv_application_selected(struct dp_emv_kernel *k, const struct dp_emv_aid *a
     uint8_t floor_limit[4] = {(uint8_t)(limit >> 24), (uint8_t)(limit >> 16), (uint8_t)(limit >> 8),
                               (uint8_t)limit};
     int err;
-    DP_ASSERT(name.n >= 5 && name.n <= sizeof s->aid);
+    DP_ASSERT(name.n >= 5);
+    DP_ASSERT(name.n <= sizeof s->aid);
     k->aid = aid;
     s->kernel = aid->kernel;
     s->aid_n = (uint8_t)name.n;
