@@ -55,6 +55,47 @@ void memstore_copy(struct memstore *to, const struct memstore *from)
     }
     to->dead = false;
     to->fault = FAULT_NONE;
+    to->log = NULL;
+}
+
+static struct memlog_op *logged(struct memstore *m, enum memlog_kind kind, int node)
+{
+    static struct memlog_op none;
+    struct memlog_op *op = &none;
+    if (m->log != NULL) {
+        DP_ASSERT(m->log->n < MEMLOG_OPS_MAX);
+        op = &m->log->ops[m->log->n++];
+    }
+    memset(op, 0, sizeof *op);
+    op->kind = kind;
+    op->node = node;
+    if (node >= 0) {
+        op->parent = m->nodes[node].parent;
+        memcpy(op->name, m->nodes[node].name, sizeof op->name);
+    }
+    return op;
+}
+
+/* A disk writes sectors, each by itself. */
+static void log_write(struct memstore *m, int file, uint64_t offset, const uint8_t *p, size_t n)
+{
+    while (m->log != NULL && n > 0) {
+        struct memlog_op *op = logged(m, MEMLOG_WRITE, file);
+        size_t part = SECTOR - (size_t)(offset % SECTOR);
+        op->n = part < n ? part : n;
+        op->offset = offset;
+        op->data = copy_of(p, op->n);
+        offset += op->n;
+        p += op->n;
+        n -= op->n;
+    }
+}
+
+void memlog_clear(struct memlog *log)
+{
+    for (int i = 0; i < log->n; i++)
+        free(log->ops[i].data);
+    log->n = 0;
 }
 
 static uint64_t draw(struct memstore *m)
@@ -109,12 +150,14 @@ static int change(struct memstore *m, bool *torn)
     if (m->dead)
         return DP_ERR_IO;
     m->calls++;
+    if (m->log != NULL && m->log->before != NULL)
+        m->log->before(m->log->user);
     if (m->fault == FAULT_NONE || m->calls != m->fault_at)
         return DP_OK;
     if (m->fault == FAULT_FULL || m->fault == FAULT_IO)
         return m->fault == FAULT_FULL ? DP_ERR_FULL : DP_ERR_IO;
-    m->dead = true;
-    *torn = m->fault == FAULT_TORN;
+    m->dead = m->fault != FAULT_SHORT;
+    *torn = m->fault != FAULT_CUT;
     return *torn ? DP_OK : DP_ERR_IO;
 }
 
@@ -149,7 +192,7 @@ static int mem_make_dir(void *ctx, const char *name)
         return DP_OK;
     if (parent < 0)
         return DP_ERR_NOT_FOUND;
-    (void)new_node(m, parent, last, true, 0);
+    (void)logged(m, MEMLOG_MAKE_DIR, new_node(m, parent, last, true, 0));
     return torn ? DP_ERR_IO : DP_OK;
 }
 
@@ -168,6 +211,7 @@ static int mem_create(void *ctx, const char *name, uint64_t size, int *file)
     if (parent < 0)
         return DP_ERR_NOT_FOUND;
     *file = new_node(m, parent, last, false, torn ? (size_t)size / 2 : (size_t)size);
+    logged(m, MEMLOG_CREATE, *file)->n = (size_t)size;
     if (torn)
         *file = -1;
     return torn ? DP_ERR_IO : DP_OK;
@@ -222,6 +266,7 @@ static int mem_write_at(void *ctx, int file, uint64_t offset, const void *p, siz
         n = (size_t)(draw(m) % n);
     extend(node, (size_t)offset + n);
     memcpy(node->data + offset, p, n);
+    log_write(m, file, offset, p, n);
     for (size_t at = (size_t)offset / SECTOR; at < sectors((size_t)offset + n); at++)
         node->dirty[at] = true;
     return torn ? DP_ERR_IO : DP_OK;
@@ -243,6 +288,7 @@ static int mem_sync(void *ctx, int file)
     if (err != DP_OK || torn)
         return DP_ERR_IO;
     m->syncs++;
+    (void)logged(m, MEMLOG_SYNC, file);
     free(node->durable);
     node->durable = copy_of(node->data, node->n);
     node->durable_n = node->n;
@@ -260,6 +306,7 @@ static int mem_sync_dir(void *ctx, const char *name)
         return DP_ERR_IO;
     if (dir < 0)
         return DP_ERR_NOT_FOUND;
+    (void)logged(m, MEMLOG_SYNC_DIR, dir);
     for (int i = 1; i < m->nodes_n; i++) {
         struct node *n = &m->nodes[i];
         if (n->parent != dir && n->was_parent != dir)
@@ -295,6 +342,7 @@ static int mem_rename(void *ctx, const char *from, const char *to)
         return DP_ERR_NOT_FOUND;
     m->nodes[node].parent = parent;
     snprintf(m->nodes[node].name, sizeof m->nodes[node].name, "%s", last);
+    (void)logged(m, MEMLOG_RENAME, node);
     return torn ? DP_ERR_IO : DP_OK;
 }
 
@@ -311,6 +359,7 @@ static int mem_remove(void *ctx, const char *name)
     if (m->nodes[node].is_dir)
         return DP_ERR_IO;
     m->nodes[node].here = false;
+    (void)logged(m, MEMLOG_REMOVE, node);
     return torn ? DP_ERR_IO : DP_OK;
 }
 
@@ -354,8 +403,10 @@ static int mem_lock(void *ctx, const char *name, int *file)
         return DP_ERR_IO;
     if (node < 0 && parent < 0)
         return DP_ERR_NOT_FOUND;
-    if (node < 0)
+    if (node < 0) {
         node = new_node(m, parent, last, false, 0);
+        (void)logged(m, MEMLOG_NODE, node);
+    }
     if (m->nodes[node].locked)
         return DP_ERR_BUSY;
     m->nodes[node].locked = true;
@@ -439,6 +490,11 @@ void memstore_power_on(struct memstore *m, uint64_t seed)
             settle_data(m, n);
     }
     settle_names(m);
+    memstore_settle(m);
+}
+
+void memstore_settle(struct memstore *m)
+{
     memstore_restart(m);
     for (int i = 1; i < m->nodes_n; i++) {
         int file = m->nodes[i].is_dir ? -1 : i;
@@ -447,6 +503,42 @@ void memstore_power_on(struct memstore *m, uint64_t seed)
         memcpy(m->nodes[i].was_name, m->nodes[i].name, sizeof m->nodes[i].name);
         if (file >= 0)
             (void)mem_sync(m, file);
+    }
+}
+
+/* A name is one entry of its directory: who takes it last has it. */
+static void take_name(struct memstore *m, int node)
+{
+    for (int i = 1; i < m->nodes_n; i++)
+        if (i != node && m->nodes[i].here && m->nodes[i].parent == m->nodes[node].parent &&
+            strcmp(m->nodes[i].name, m->nodes[node].name) == 0)
+            m->nodes[i].here = false;
+    m->nodes[node].here = true;
+}
+
+void memstore_redo(struct memstore *m, const struct memlog_op *op, bool lost, size_t torn)
+{
+    bool made = op->kind == MEMLOG_NODE || op->kind == MEMLOG_MAKE_DIR || op->kind == MEMLOG_CREATE;
+    struct node *node = &m->nodes[op->node];
+    size_t n = torn > 0 && torn < op->n ? torn : op->n;
+    if (made)
+        DP_ASSERT(new_node(m, op->parent, op->name, op->kind == MEMLOG_MAKE_DIR, op->n) ==
+                  op->node);
+    if (made)
+        node->here = false;
+    if (lost)
+        return;
+    if (made) {
+        take_name(m, op->node);
+    } else if (op->kind == MEMLOG_RENAME) {
+        node->parent = op->parent;
+        memcpy(node->name, op->name, sizeof node->name);
+        take_name(m, op->node);
+    } else if (op->kind == MEMLOG_REMOVE) {
+        node->here = false;
+    } else if (op->kind == MEMLOG_WRITE) {
+        extend(node, (size_t)op->offset + n);
+        memcpy(node->data + op->offset, op->data, n);
     }
 }
 

@@ -22,10 +22,41 @@ struct node {
 
 enum fault {
     FAULT_NONE,
-    FAULT_IO,   /* the call fails, the store lives */
-    FAULT_FULL, /* likewise, DP_ERR_FULL */
-    FAULT_CUT,  /* the power goes before the call */
-    FAULT_TORN  /* the power goes in the middle of the call: a write is half done */
+    FAULT_IO,    /* the call fails, the store lives */
+    FAULT_FULL,  /* likewise, DP_ERR_FULL */
+    FAULT_SHORT, /* the call fails half done, the store lives */
+    FAULT_CUT,   /* the power goes before the call */
+    FAULT_TORN   /* the power goes in the middle of the call: a write is half done */
+};
+
+/* What was done to the store, in order, for a replay of it in part. */
+enum memlog_kind {
+    MEMLOG_NODE, /* a lock's file: no part of any promise */
+    MEMLOG_MAKE_DIR,
+    MEMLOG_CREATE,
+    MEMLOG_WRITE, /* of one sector at most */
+    MEMLOG_SYNC,
+    MEMLOG_SYNC_DIR,
+    MEMLOG_RENAME,
+    MEMLOG_REMOVE
+};
+
+struct memlog_op {
+    enum memlog_kind kind;
+    int node, parent; /* parent: of the new name */
+    char name[48];
+    uint64_t offset;
+    size_t n; /* WRITE: bytes; CREATE: the size */
+    uint8_t *data;
+};
+
+#define MEMLOG_OPS_MAX 4096
+
+struct memlog {
+    struct memlog_op ops[MEMLOG_OPS_MAX];
+    int n;
+    void (*before)(void *user); /* a call that changes something is about to be made */
+    void *user;
 };
 
 struct memstore {
@@ -36,6 +67,7 @@ struct memstore {
     enum fault fault;
     uint64_t space, random;
     unsigned syncs;
+    struct memlog *log; /* NULL: none is kept */
 };
 
 void memstore_init(struct memstore *m);
@@ -48,6 +80,13 @@ void memstore_power_on(struct memstore *m, uint64_t seed);
 /* Every process is gone, the machine lives on: everything written is there. */
 void memstore_restart(struct memstore *m);
 void memstore_copy(struct memstore *to, const struct memstore *from);
+/* Does one step of a log again, to a copy of the store it began with; every step must be done, in
+ * order, so that nodes keep their numbers. lost: nothing of it came to the disk; torn: of a write,
+ * so many bytes. */
+void memstore_redo(struct memstore *m, const struct memlog_op *op, bool lost, size_t torn);
+/* What is there now is what the disk holds. */
+void memstore_settle(struct memstore *m);
+void memlog_clear(struct memlog *log);
 /* A file's node by its path; NULL. */
 struct node *memstore_file(struct memstore *m, const char *path);
 /* The first journal's segment. */

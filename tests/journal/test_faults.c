@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every call to the store fails once, in every scenario: an error, a full disk, a power cut before
- * it and in the middle of it, with what was not flushed gone, torn or out of order. Afterwards the
- * journal opens, what was acknowledged is in it, and it goes on.
+ * Every call to the store fails once, in every scenario: an error, a full disk, half a write, a
+ * power cut before it and in the middle of it, with what was not flushed gone, torn or out of
+ * order. Afterwards the journal opens, what was acknowledged is in it, and it goes on.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,7 +135,8 @@ static bool one_fault(int (*scenario)(void), enum fault fault, unsigned n, uint6
 
 static void every_fault(int (*scenario)(void))
 {
-    static const enum fault faults[] = {FAULT_IO, FAULT_FULL, FAULT_CUT, FAULT_TORN, FAULT_TORN};
+    static const enum fault faults[] = {FAULT_IO,  FAULT_FULL, FAULT_SHORT,
+                                        FAULT_CUT, FAULT_TORN, FAULT_TORN};
     const char *kind = getenv("DP_TEST_KIND");
     unsigned step = kind != NULL && kind[0] != '\0' ? 7 : 1;
     bool came = true;
