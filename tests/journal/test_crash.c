@@ -7,7 +7,7 @@
  * and the round goes on. Flushes that the disk only promised are lost too: then nothing may be
  * believed that is not there.
  *
- * DP_CRASH_SECONDS: how long each test may take (30 and 10 without it; what is left out is said,
+ * DP_CRASH_SECONDS: how long each test may take (45 and 10 without it; what is left out is said,
  * and chosen by the seed). DP_CRASH_SEED: what is drawn. DP_CRASH_STATE: one state alone, as a
  * failure names it.
  */
@@ -586,7 +586,7 @@ static bool named_state(bool lies)
 static void all_states(bool lies)
 {
     const char *text = getenv("DP_CRASH_SECONDS"), *kind = getenv("DP_TEST_KIND");
-    budget = lies ? 10 : 30;
+    budget = lies ? 10 : 45;
     if (text != NULL)
         budget = strtol(text, NULL, 10);
     else if (kind != NULL && kind[0] != '\0')
