@@ -336,6 +336,8 @@ int main(int argc, char **argv)
     static union dp_msg_body body;
     enum dp_msg_type type = DP_MSG_NONE;
     dp_process_harden("doorpayd-card");
+    if (!dp_process_started())
+        return 2;
     dp_channel_init(&self.vault, DP_FD_CHANNEL, DP_ROLE_CARD, DP_ROLE_VAULT);
     self.reader_name = dp_process_option(argc, argv, "reader");
     dp_emv_arena_begin();

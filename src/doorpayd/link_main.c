@@ -214,6 +214,8 @@ int main(int argc, char **argv)
 {
     int term;
     dp_process_harden("doorpayd-link");
+    if (!dp_process_started())
+        return 2;
     dp_channel_init(&self.vault, DP_FD_CHANNEL, DP_ROLE_LINK, DP_ROLE_VAULT);
     self.host = dp_process_option(argc, argv, "host");
     self.port = dp_process_option(argc, argv, "port");

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -22,6 +23,16 @@ void dp_process_harden(const char *name)
     DP_ASSERT(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
     DP_ASSERT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
     (void)signal(SIGPIPE, SIG_IGN);
+}
+
+bool dp_process_started(void)
+{
+    int type = 0;
+    socklen_t n = sizeof type;
+    if (getsockopt(DP_FD_CHANNEL, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_SEQPACKET)
+        return true;
+    dp_log(DP_LOG_ERROR, "this program is started by doorpayd");
+    return false;
 }
 
 const char *dp_process_option(int argc, char **argv, const char *name)

@@ -3,6 +3,7 @@
 #ifndef DP_DOORPAYD_PROCESS_H
 #define DP_DOORPAYD_PROCESS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "msg.h"
@@ -13,6 +14,9 @@
 
 /* No core, not dumpable, no new privileges, log name set. First thing in each main. */
 void dp_process_harden(const char *name);
+/* Whether doorpayd started this process: its channel is open. False after a message; a process that
+ * people start by hand ends then, for wrong usage. */
+bool dp_process_started(void);
 /* The value of --name among argv, or NULL. */
 const char *dp_process_option(int argc, char **argv, const char *name);
 /* A descriptor readable when SIGTERM or SIGINT arrived (blocked from now on); -1 on failure. */

@@ -165,6 +165,8 @@ int main(int argc, char **argv)
         .software_version = DP_VERSION,
     };
     dp_process_harden("doorpayd-till");
+    if (!dp_process_started())
+        return 2;
     dp_channel_init(&t.vault, DP_FD_CHANNEL, DP_ROLE_TILL, DP_ROLE_VAULT);
     int term = dp_process_term_fd();
     if (term < 0 || dp_till_new(&config, &t.till) < 0)

@@ -538,6 +538,8 @@ int main(int argc, char **argv)
     struct dp_msg_ready ready = {0};
     int term_fd, status = 0;
     dp_process_harden("doorpayd-vault");
+    if (!dp_process_started())
+        return 2;
     lock_memory();
     self.wire_fd = -1;
     dp_channel_init(&self.supervisor, DP_FD_CHANNEL, DP_ROLE_VAULT, DP_ROLE_SUPERVISOR);

@@ -98,5 +98,13 @@ def versions():
             yield f'{name} --version: exit status {done.returncode}, "{done.stdout.strip()}"'
 
 
+def parts_of_the_daemon_do_not_run_alone():
+    for name in sorted(DAEMON):
+        done = run(where(name), '--help')
+        if done.returncode != 2 or 'is started by doorpayd' not in done.stderr:
+            yield f'{name}: exit status {done.returncode}, "{done.stderr.strip()}"'
+
+
 sys.exit(tap.report([(t.__name__, list(t())) for t in (
-    install, programs, libraries, hardening, development_parts, versions)]))
+    install, programs, libraries, hardening, development_parts, versions,
+    parts_of_the_daemon_do_not_run_alone)]))
