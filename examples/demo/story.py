@@ -207,7 +207,7 @@ class Story:
         d = self.w.diagnose()
         print(f"A terminal ({self.w.tid}) with its token, signed parameters, a PC/SC reader and an "
               f"acquirer, ready after {time.monotonic() - self.started:.1f} s.", flush=True)
-        check(d.get("link_up") is True and d.get("reader_ok") == "true", "link and reader", d)
+        check(d.get("link_up") is True and d.get("reader_ok") is True, "link and reader", d)
         for part in (self.contact, self.contactless, self.dead_zone, self.crash, self.coverage,
                      self.journal):
             part()

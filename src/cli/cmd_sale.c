@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pay, status, reverse, abort, diagnose, totals, settle, forward, events: what a round app does,
  * from a shell. */
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -9,168 +8,7 @@
 
 #include "cli.h"
 #include "sale.h"
-
-static json_t *member(json_t *root, const char *name)
-{
-    return json_object_get(json_object_get(root, "SaleToPOIResponse"), name);
-}
-
-static const char *text_at(json_t *o, const char *a, const char *b)
-{
-    json_t *v = json_object_get(o, a);
-    if (b != NULL)
-        v = json_object_get(v, b);
-    return json_string_value(v);
-}
-
-static bool is(json_t *response, const char *result)
-{
-    const char *r = text_at(response, "Result", NULL);
-    return r != NULL && strcmp(r, result) == 0;
-}
-
-/* ---- one result, for people or as JSON ---- */
-
-static void put(json_t *o, const char *name, const char *value)
-{
-    if (value != NULL && value[0] != '\0')
-        (void)json_object_set_new(o, name, json_string(value));
-}
-
-static void put_number(json_t *o, const char *name, const char *value)
-{
-    if (value != NULL && value[0] != '\0')
-        (void)json_object_set_new(o, name, json_integer(strtoll(value, NULL, 10)));
-}
-
-static const struct {
-    const char *key, *name;
-    bool number;
-} additional[] = {
-    {"reason", "reason", false},
-    {"message", "message", false},
-    {"mode", "mode", false},
-    {"forward", "forward", false},
-    {"reversed", "reversed", false},
-    {"signature", "signature", false},
-    {"actionCode", "action_code", false},
-    {"stan", "stan", true},
-    {"journal", "journal", false},
-    {"offlineAmountLeft", "offline_amount_left", true},
-    {"offlineCountLeft", "offline_count_left", true},
-    {"deferredAmountLeft", "deferred_amount_left", true},
-    {"deferredCountLeft", "deferred_count_left", true},
-    {"secondsLeft", "seconds_left", true},
-    {"unsent", "unsent", true},
-    {"oldestUnsentMs", "oldest_unsent_ms", true},
-    {"paramsVersion", "params_version", true},
-    {"batch", "batch", true},
-    {"businessDate", "business_date", true},
-    {"busy", "busy", false},
-    {"verdict", "verdict", false},
-    {"sales", "sales", true},
-    {"salesAmount", "sales_amount", true},
-    {"reversals", "reversals", true},
-    {"reversalsAmount", "reversals_amount", true},
-};
-
-static void put_additional(json_t *o, json_t *response)
-{
-    char value[300];
-    for (size_t i = 0; i < sizeof additional / sizeof additional[0]; i++) {
-        if (!sale_additional(response, additional[i].key, value, sizeof value))
-            continue;
-        if (additional[i].number)
-            put_number(o, additional[i].name, value);
-        else
-            put(o, additional[i].name, value);
-    }
-}
-
-static const char *state_of(json_t *response)
-{
-    const char *condition = text_at(response, "ErrorCondition", NULL);
-    char reason[40];
-    if (is(response, "Success"))
-        return "approved";
-    (void)sale_additional(response, "reason", reason, sizeof reason);
-    if (strcmp(reason, "unknown") == 0)
-        return "unknown";
-    if (condition != NULL && strcmp(condition, "InProgress") == 0)
-        return "in_progress";
-    return "declined";
-}
-
-/* PaymentResponse or ReversalResponse flattened to the tool's JSON. */
-static json_t *result_json(json_t *body, const char *service_id)
-{
-    json_t *response = json_object_get(body, "Response");
-    json_t *result = json_object_get(body, "PaymentResult");
-    json_t *card = json_object_get(json_object_get(result, "PaymentInstrumentData"), "CardData");
-    json_t *amounts = json_object_get(result, "AmountsResp");
-    json_t *acquirer = json_object_get(result, "PaymentAcquirerData");
-    const char *currency = text_at(amounts, "Currency", NULL);
-    json_t *o = json_pack("{s:s}", "state", state_of(response));
-    json_t *entry = json_array_get(json_object_get(card, "EntryMode"), 0);
-    put(o, "service_id", service_id);
-    put(o, "transaction_id",
-        text_at(json_object_get(body, "POIData"), "POITransactionID", "TransactionID"));
-    put(o, "time", text_at(json_object_get(body, "POIData"), "POITransactionID", "TimeStamp"));
-    if (amounts != NULL) {
-        (void)json_object_set_new(
-            o, "amount",
-            json_integer(sale_minor(text_at(amounts, "AuthorizedAmount", NULL), currency)));
-        put(o, "currency", currency);
-    }
-    put(o, "masked_pan", text_at(card, "MaskedPan", NULL));
-    put(o, "entry_mode", json_string_value(entry));
-    put(o, "auth_code", text_at(acquirer, "ApprovalCode", NULL));
-    put(o, "rrn", text_at(acquirer, "AcquirerTransactionID", "TransactionID"));
-    put(o, "tid", text_at(acquirer, "AcquirerPOIID", NULL));
-    put(o, "parcel", text_at(json_object_get(body, "SaleData"), "SaleReferenceID", NULL));
-    put(o, "error_condition", text_at(response, "ErrorCondition", NULL));
-    put_additional(o, response);
-    return o;
-}
-
-static const char *str(json_t *o, const char *name)
-{
-    const char *s = json_string_value(json_object_get(o, name));
-    return s != NULL ? s : "";
-}
-
-static void print_result(const struct sale_options *o, json_t *r)
-{
-    char amount[40] = "";
-    struct dp_money m = {json_integer_value(json_object_get(r, "amount")), 0, 0};
-    bool approved = strcmp(str(r, "state"), "approved") == 0;
-    if (o->json) {
-        (void)json_dumpf(r, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
-        (void)printf("\n");
-        return;
-    }
-    if (dp_currency_by_alpha(str(r, "currency"), &m.currency, &m.exponent) == DP_OK)
-        (void)dp_money_text(&m, amount, sizeof amount);
-    if (approved)
-        (void)printf("PAID %s  card %s (%s)  %s%s%s  transaction %s\n", amount,
-                     str(r, "masked_pan"), str(r, "entry_mode"), str(r, "mode"),
-                     str(r, "auth_code")[0] != '\0' ? ", approval code " : "", str(r, "auth_code"),
-                     str(r, "transaction_id"));
-    else
-        (void)printf("NOT PAID: %s\n", str(r, "message"));
-    if (strcmp(str(r, "signature"), "wanted") == 0)
-        (void)printf("The customer signs; refuse a wrong signature with doorpay reverse\n");
-}
-
-static int finish(const struct sale_options *o, json_t *result)
-{
-    bool approved = strcmp(str(result, "state"), "approved") == 0;
-    print_result(o, result);
-    json_decref(result);
-    return approved ? CLI_DONE : CLI_FAILED;
-}
-
-/* ---- verbs ---- */
+#include "sale_result.h"
 
 #define TILL_OPTIONS "[--socket PATH] [--sale-id ID] [--json]"
 
@@ -219,9 +57,13 @@ int dp_cmd_pay(int argc, char **argv)
     struct dp_money m;
     if (!sale_options_read(argc, argv,
                            "pay AMOUNT CUR --parcel REF [--service-id ID] [--offline allow|forbid] "
-                           "[--deferred allow|forbid] [--sale-tx ID] " TILL_OPTIONS,
+                           "[--deferred allow|forbid] [--sale-tx ID] [--manifest ID] " TILL_OPTIONS,
                            2, &o, &status))
         return status;
+    if (o.parcel == NULL || o.parcel[0] == '\0') {
+        (void)fprintf(stderr, "doorpay: name what is paid for: --parcel REF\n");
+        return CLI_USAGE;
+    }
     if (dp_money_parse(o.words[0], o.words[1], &m) < 0) {
         (void)fprintf(stderr, "doorpay: %s %s is not an amount: write it like 23.50 EUR\n",
                       o.words[0], o.words[1]);
@@ -236,7 +78,7 @@ int dp_cmd_pay(int argc, char **argv)
         (void)fprintf(stderr, "doorpay: this payment is service id %s\n", service_id);
         return CLI_FAILED;
     }
-    status = finish(&o, result_json(member(answer, "PaymentResponse"), service_id));
+    status = sale_finish(&o, sale_result(sale_member(answer, "PaymentResponse"), service_id));
     json_decref(answer);
     return status;
 }
@@ -262,8 +104,9 @@ static json_t *ask_status(const struct sale_options *o)
 
 static bool is_not_found(json_t *answer)
 {
-    json_t *response = json_object_get(member(answer, "TransactionStatusResponse"), "Response");
-    const char *condition = text_at(response, "ErrorCondition", NULL);
+    json_t *response =
+        json_object_get(sale_member(answer, "TransactionStatusResponse"), "Response");
+    const char *condition = sale_text_at(response, "ErrorCondition", NULL);
     return condition != NULL && strcmp(condition, "NotFound") == 0;
 }
 
@@ -319,10 +162,11 @@ int dp_cmd_status(int argc, char **argv)
     answer = o.words_n == 1 ? ask_by_word(&o, o.words[0]) : ask_status(&o);
     if (answer == NULL)
         return CLI_FAILED;
-    response = member(answer, "TransactionStatusResponse");
-    asked =
-        text_at(json_object_get(response, "RepeatedMessageResponse"), "MessageHeader", "ServiceID");
-    status = finish(&o, result_json(repeated_body(response), asked != NULL ? asked : o.service_id));
+    response = sale_member(answer, "TransactionStatusResponse");
+    asked = sale_text_at(json_object_get(response, "RepeatedMessageResponse"), "MessageHeader",
+                         "ServiceID");
+    status =
+        sale_finish(&o, sale_result(repeated_body(response), asked != NULL ? asked : o.service_id));
     json_decref(answer);
     return status;
 }
@@ -344,11 +188,11 @@ int dp_cmd_reverse(int argc, char **argv)
     answer = sale_ask(&o, request);
     if (answer == NULL)
         return CLI_FAILED;
-    json_t *r = result_json(member(answer, "ReversalResponse"), service_id);
+    json_t *r = sale_result(sale_member(answer, "ReversalResponse"), service_id);
     json_decref(answer);
-    if (o.json || strcmp(str(r, "state"), "approved") != 0)
-        return finish(&o, r);
-    (void)printf("CANCELLED: transaction %s is undone (%s)\n", o.words[0], str(r, "mode"));
+    if (o.json || strcmp(sale_str(r, "state"), "approved") != 0)
+        return sale_finish(&o, r);
+    (void)printf("CANCELLED: transaction %s is undone (%s)\n", o.words[0], sale_str(r, "mode"));
     json_decref(r);
     return CLI_DONE;
 }
@@ -373,45 +217,15 @@ int dp_cmd_abort(int argc, char **argv)
     return status;
 }
 
-/* Response of a verb without a payment, flattened. */
 static int simple(const struct sale_options *o, const char *category, const char *body_name,
                   const char *answer_name, json_t *body)
 {
     json_t *answer = sale_ask(o, sale_request(o, category, body_name, body));
-    json_t *response, *out;
-    bool ok;
-    if (answer == NULL)
-        return CLI_FAILED;
-    response = json_object_get(member(answer, answer_name), "Response");
-    ok = is(response, "Success");
-    out = json_pack("{s:s}", "result", text_at(response, "Result", NULL));
-    put(out, "error_condition", text_at(response, "ErrorCondition", NULL));
-    put_additional(out, response);
-    if (strcmp(answer_name, "DiagnosisResponse") == 0) {
-        json_t *status = json_object_get(member(answer, answer_name), "POIStatus");
-        put(out, "global_status", text_at(status, "GlobalStatus", NULL));
-        (void)json_object_set(out, "link_up", json_object_get(status, "CommunicationOKFlag"));
-        put(out, "reader_ok", text_at(status, "CardReaderOK", NULL));
-    } else if (strcmp(answer_name, "GetTotalsResponse") == 0) {
-        (void)json_object_set(out, "totals",
-                              json_object_get(member(answer, answer_name), "TransactionTotals"));
-    }
-    if (o->json) {
-        (void)json_dumpf(out, stdout, JSON_INDENT(2) | JSON_SORT_KEYS);
-        (void)printf("\n");
-    } else {
-        const char *key;
-        json_t *v;
-        json_object_foreach(out, key, v)
-        {
-            char *t = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-            (void)printf("%-22s %s\n", key, json_is_string(v) ? json_string_value(v) : t);
-            free(t);
-        }
-    }
-    json_decref(out);
+    int status = CLI_FAILED;
+    if (answer != NULL)
+        status = sale_finish_simple(o, sale_member(answer, answer_name));
     json_decref(answer);
-    return ok ? CLI_DONE : CLI_FAILED;
+    return status;
 }
 
 int dp_cmd_diagnose(int argc, char **argv)
@@ -453,6 +267,12 @@ int dp_cmd_forward(int argc, char **argv)
         return status;
     if (strcmp(o.words[0], "list") == 0)
         return simple(&o, "Diagnosis", "DiagnosisRequest", "DiagnosisResponse", json_object());
+    if (strcmp(o.words[0], "now") != 0 && strcmp(o.words[0], "hold") != 0 &&
+        strcmp(o.words[0], "release") != 0) {
+        (void)fprintf(stderr, "doorpay: forward knows now, hold, release and list, not %s\n",
+                      o.words[0]);
+        return CLI_USAGE;
+    }
     (void)snprintf(what, sizeof what, "forward-%s", o.words[0]);
     return simple(&o, "Admin", "AdminRequest", "AdminResponse",
                   json_pack("{s:s}", "ServiceIdentification", what));
@@ -462,7 +282,7 @@ int dp_cmd_events(int argc, char **argv)
 {
     struct sale_options o;
     int status = CLI_FAILED;
-    if (!sale_options_read(argc, argv, "events [--socket PATH]", 0, &o, &status))
+    if (!sale_options_read(argc, argv, "events [--socket PATH] [--json]", 0, &o, &status))
         return status;
     return sale_events(&o, stdout);
 }

@@ -31,9 +31,18 @@ static const struct {
     {"tlv", dp_cmd_tlv, "HEX                       EMV data in words"},
 };
 
+static bool asks_version(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--version") == 0)
+            return true;
+    return false;
+}
+
 static int help(FILE *to, int status)
 {
-    (void)fprintf(to, "usage: doorpay VERB ... [--json] [--help]\n       doorpay --version\n\n");
+    (void)fprintf(to,
+                  "usage: doorpay VERB ... [--json] [--help]\n       doorpay [VERB] --version\n\n");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         (void)fprintf(to, "  %-9s %s\n", verbs[i].name, verbs[i].what);
     return status;
@@ -46,7 +55,7 @@ int main(int argc, char **argv)
         return help(stderr, CLI_USAGE);
     if (strcmp(argv[1], "--help") == 0)
         return help(stdout, CLI_DONE);
-    if (strcmp(argv[1], "--version") == 0)
+    if (asks_version(argc, argv))
         return printf("doorpay %s\n", DP_VERSION) < 0;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(argv[1], verbs[i].name) == 0) {

@@ -10,8 +10,9 @@
 
 #include "http.h"
 
-#define ANSWER_MAX 262144
-#define PAY_WAIT_S 600 /* a payment waits for a customer */
+#define ANSWER_MAX     262144
+#define SERVICE_ID_MAX 10
+#define PAY_WAIT_S     600 /* a payment waits for a customer */
 
 /* ---- options ---- */
 
@@ -48,6 +49,25 @@ static bool wrong_usage(const char *usage, int *status)
     return false;
 }
 
+/* A verb takes the options that its line of help names. */
+static bool wrong_word(const char *word, const char *usage, int *status)
+{
+    if (strncmp(word, "--", 2) == 0 && strstr(usage, word) != NULL)
+        (void)fprintf(stderr, "doorpay: %s wants a value\n", word);
+    else
+        (void)fprintf(stderr, "doorpay: %s is not taken here\n", word);
+    return wrong_usage(usage, status);
+}
+
+static bool service_id_ok(const char *id)
+{
+    if (id == NULL || (id[0] != '\0' && strlen(id) <= SERVICE_ID_MAX))
+        return true;
+    (void)fprintf(stderr, "doorpay: --service-id must have 1 to %d characters, not %zu\n",
+                  SERVICE_ID_MAX, strlen(id));
+    return false;
+}
+
 bool sale_options_read(int argc, char **argv, const char *usage, int words_wanted,
                        struct sale_options *out, int *status)
 {
@@ -64,16 +84,16 @@ bool sale_options_read(int argc, char **argv, const char *usage, int words_wante
         }
         if (strcmp(argv[i], "--json") == 0)
             out->json = true;
-        else if (place != NULL && i + 1 < argc)
+        else if (place != NULL && strstr(usage, argv[i]) != NULL && i + 1 < argc)
             *place = argv[++i];
         else if ((argv[i][0] != '-' || (argv[i][1] >= '0' && argv[i][1] <= '9')) &&
                  out->words_n < 3)
             out->words[out->words_n++] = argv[i];
         else
-            return wrong_usage(usage, status);
+            return wrong_word(argv[i], usage, status);
     }
-    if (out->words_n != words_wanted || !permission_ok("--offline", out->offline) ||
-        !permission_ok("--deferred", out->deferred))
+    if (out->words_n != words_wanted || !service_id_ok(out->service_id) ||
+        !permission_ok("--offline", out->offline) || !permission_ok("--deferred", out->deferred))
         return wrong_usage(usage, status);
     return true;
 }
@@ -147,6 +167,19 @@ static void explain(const struct sale_options *o, int err)
                       dp_strerr(err));
 }
 
+/* A request whose header the till cannot take is answered by an event; tells it. */
+static bool is_refusal(json_t *root)
+{
+    char words[300];
+    json_t *event =
+        json_object_get(json_object_get(root, "SaleToPOIResponse"), "EventNotification");
+    if (event == NULL)
+        return false;
+    (void)sale_additional(json_object_get(event, "Response"), "message", words, sizeof words);
+    (void)fprintf(stderr, "doorpay: the till refused the request: %s\n", words);
+    return true;
+}
+
 json_t *sale_ask(const struct sale_options *o, json_t *request)
 {
     struct answer a = {malloc(ANSWER_MAX + 1), 0};
@@ -163,6 +196,10 @@ json_t *sale_ask(const struct sale_options *o, json_t *request)
         root = quoted == NULL ? NULL : json_loads(quoted, 0, NULL);
         if (root == NULL)
             (void)fprintf(stderr, "doorpay: the daemon's answer is not JSON: %.200s\n", a.text);
+        if (root != NULL && is_refusal(root)) {
+            json_decref(root);
+            root = NULL;
+        }
     } else if (err == DP_OK) {
         root = json_object(); /* the answer to an Abort is empty */
     }

@@ -118,7 +118,7 @@ def vault_killed_takes_all_along_and_the_journal_remembers():
 def vault_killed_in_the_middle_leaves_the_sale_unknown_then_declined():
     before = W.pids()
     _, finish = W.pay_begin("3.00", parcel="V-2", service_id="VAULT2")
-    wait_for("the payment", lambda: W.diagnose()["busy"] == "true")
+    wait_for("the payment", lambda: W.diagnose()["busy"] is True)
     W.kill("vault")
     told = finish()
     assert told is None or told["state"] == "unknown", told
@@ -132,7 +132,7 @@ def vault_killed_in_the_middle_leaves_the_sale_unknown_then_declined():
 def till_killed_in_the_middle_does_not_stop_the_payment():
     old = W.pids()["till"]
     _, finish = W.pay_begin("4.00", parcel="T-1", service_id="TILL1")
-    wait_for("the payment", lambda: W.diagnose()["busy"] == "true")
+    wait_for("the payment", lambda: W.diagnose()["busy"] is True)
     W.kill("till")
     is_(finish(), None)
     W.wait_restarted("till", old)
@@ -147,7 +147,7 @@ def till_killed_in_the_middle_does_not_stop_the_payment():
 def card_killed_in_the_middle_ends_the_payment_declined():
     old = W.pids()["card"]
     _, finish = W.pay_begin("5.00", parcel="C-1")
-    wait_for("the payment", lambda: W.diagnose()["busy"] == "true")
+    wait_for("the payment", lambda: W.diagnose()["busy"] is True)
     W.kill("card")
     told = finish()
     is_((told["state"], told["reason"]), ("declined", "interrupted"))
@@ -157,7 +157,7 @@ def card_killed_in_the_middle_ends_the_payment_declined():
 
 def payment_is_aborted_by_the_app():
     _, finish = W.pay_begin("6.00", parcel="A-1", service_id="ABORT1")
-    wait_for("the payment", lambda: W.diagnose()["busy"] == "true")
+    wait_for("the payment", lambda: W.diagnose()["busy"] is True)
     W.call(W.program("doorpay"), "abort", "ABORT1")
     told = finish()
     is_((told["state"], told["reason"]), ("declined", "cancelled"))
@@ -165,7 +165,7 @@ def payment_is_aborted_by_the_app():
 
 def reader_service_that_restarts_is_found_again():
     W.stop_pcscd()
-    wait_for("no reader", lambda: W.diagnose()["reader_ok"] == "false", 15)
+    wait_for("no reader", lambda: W.diagnose()["reader_ok"] is False, 15)
     for name in os.listdir(W.pcsc):
         os.remove(os.path.join(W.pcsc, name))
     W.start_pcscd()
@@ -189,7 +189,7 @@ def without_parameters_nothing_is_taken_and_status_is_answered():
 def sigterm_ends_all_within_two_seconds_in_a_payment_too():
     pids = W.pids()
     _, finish = W.pay_begin("8.00", parcel="E-1", service_id="END1")
-    wait_for("the payment", lambda: W.diagnose()["busy"] == "true")
+    wait_for("the payment", lambda: W.diagnose()["busy"] is True)
     begin = time.monotonic()
     os.kill(pids["supervisor"], signal.SIGTERM)
     W.doorpayd.wait(5)

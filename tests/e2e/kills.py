@@ -98,7 +98,7 @@ class Round:
         return service, finish, None, card
 
     def busy(self):
-        return (self.w.diagnose() or {}).get("busy") == "true"
+        return (self.w.diagnose() or {}).get("busy") is True
 
     def heard(self):
         """Frames that reached the acquirer so far."""

@@ -128,7 +128,7 @@ def a_card_pulled_out_is_not_paid_and_the_next_one_is():
 
 def nobody_presents_a_card_and_the_app_gives_up():
     _, finish = W.pay_begin("3.00", parcel="P-abort", service_id="ABORT")
-    wait_for("a payment in progress", lambda: (W.diagnose() or {}).get("busy") == "true")
+    wait_for("a payment in progress", lambda: (W.diagnose() or {}).get("busy") is True)
     busy = W.pay("3.00", parcel="P-other", service_id="OTHER")
     same("another one meanwhile", (busy["state"], busy.get("reason")), ("declined", "busy"))
     W.doorpay("abort", "ABORT", status=None)

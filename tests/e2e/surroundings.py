@@ -18,7 +18,7 @@ def without_a_reader_it_says_so_and_takes_one_that_comes():
         w.provision()
         w.start_acquirer()
         w.start_doorpayd(wait_reader=False)
-        same("reader", w.diagnose()["reader_ok"], "false")
+        same("reader", w.diagnose()["reader_ok"], False)
         a = w.pay("5.00")
         same("payment", (a["state"], a["reason"]), ("declined", "reader"))
         w.start_pcscd()

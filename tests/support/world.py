@@ -556,7 +556,7 @@ class World:
                  lambda: (self.diagnose() or {}).get("link_up") is up, seconds, 0.05)
 
     def wait_reader(self, seconds=15.0):
-        wait_for("the reader", lambda: (self.diagnose() or {}).get("reader_ok") == "true",
+        wait_for("the reader", lambda: (self.diagnose() or {}).get("reader_ok") is True,
                  seconds, 0.05)
 
     def wait_forwarded(self, seconds=30.0):
