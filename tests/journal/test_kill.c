@@ -163,11 +163,13 @@ static void listen_to(int from)
         hear(&word);
 }
 
-/* Half of the kills come while the writer opens and recovers, half while it takes payments. */
-static void one_kill(bool opening, long microseconds)
+/* Half of the kills come while the writer opens and recovers, half in the payment after some that
+ * were acknowledged: counted, not timed, so that a slow machine gets as far. */
+static void one_kill(bool opening, unsigned after, long microseconds)
 {
     struct timespec t = {0, microseconds * 1000};
-    struct word first = {0, 0};
+    unsigned wanted = acknowledged + after;
+    struct word word;
     int ends[2], status;
     pid_t child;
     assert_int_equal(pipe(ends), 0);
@@ -178,8 +180,8 @@ static void one_kill(bool opening, long microseconds)
         writer(ends[1], next_payment);
     }
     (void)close(ends[1]);
-    if (!opening && read(ends[0], &first, sizeof first) == sizeof first)
-        hear(&first);
+    while (!opening && acknowledged < wanted && read(ends[0], &word, sizeof word) == sizeof word)
+        hear(&word);
     (void)nanosleep(&t, NULL);
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -206,11 +208,11 @@ static void nothing_acknowledged_is_lost_by_a_kill(void **state)
             memset(done, 0, sizeof done);
             next_payment = 1;
         }
-        one_kill(i % 2 == 0, i % 2 == 0 ? random() % 150000 : random() % 90000);
+        one_kill(i % 2 == 0, 1 + (unsigned)random() % 4, random() % (i % 2 == 0 ? 150000 : 30000));
     }
     print_message("# %u kills, %u payments acknowledged, %u recoveries\n", kills, acknowledged,
                   recoveries);
-    assert_true(acknowledged > kills);
+    assert_true(acknowledged >= kills / 2);
     world_remove(&w);
 }
 
