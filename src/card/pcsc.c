@@ -46,8 +46,9 @@ static int err_of(LONG status)
         return DP_ERR_TIMEOUT;
     case SCARD_E_NO_SERVICE:
     case SCARD_E_SERVICE_STOPPED:
-    case SCARD_E_INVALID_HANDLE: /* of a service that is not the one we spoke to */
-    case SCARD_F_COMM_ERROR:     /* the service closed its socket on us */
+    case SCARD_E_INVALID_HANDLE:     /* of a service that is not the one we spoke to */
+    case SCARD_F_COMM_ERROR:         /* the service closed its socket on us */
+    case SCARD_W_SECURITY_VIOLATION: /* it does not let us in; seen of one that is going down too */
         return DP_ERR_UNREACHABLE;
     case SCARD_E_UNKNOWN_READER:
     case SCARD_E_READER_UNAVAILABLE:
