@@ -64,7 +64,14 @@ class Service:
         self.process = subprocess.Popen(
             ["unshare", "-m", "sh", "-c", script, self.run, PCSCD, "-f", "-c", self.readers],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: os.path.exists(self.socket()), "pcscd does not come up")
+        until(lambda: os.path.exists(self.socket()) and self.lets_in(), "pcscd does not come up")
+
+    def lets_in(self):
+        """Its socket is there a moment before it takes clients."""
+        r = Reader(self.socket())
+        answer = r.ask("open")
+        r.end()
+        return answer != UNREACHABLE
 
     def socket(self):
         return os.path.join(self.run, "pcscd.comm")
