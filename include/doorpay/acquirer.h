@@ -165,6 +165,10 @@ struct dp_acquirer_batch {
     uint64_t sales_n, sales_amount, reversals_n, reversals_amount;
 };
 DP_PUBLIC void dp_acquirer_batch(const struct dp_acquirer *a, struct dp_acquirer_batch *out);
+/* True while something that is unanswered, or stands in the open batch's totals, was sent for
+ * another terminal, merchant or currency than config has: it goes on under its own, and until the
+ * batch is settled no payment under config's may be begun. */
+DP_PUBLIC bool dp_acquirer_is_anothers(const struct dp_acquirer *a);
 /* Fills r as the SETTLED record to be (stan, rrn, de7, de12, batch, settled) and packs 1520.
  * DP_ERR_STATE: something is unsent. */
 DP_PUBLIC DP_MUST_USE int dp_acquirer_pack_totals(struct dp_acquirer *a, struct dp_record *r,

@@ -70,8 +70,9 @@ static int check_sale(const struct dp_acquirer *a, const struct dp_record *r)
     struct dp_acquirer_unsent unsent;
     if (!r->has_tx || !r->has_amount || strlen(r->tid) != 8)
         return DP_ERR_ARG;
+    /* a deferred payment may be of parameters that have been replaced since */
     if (r->amount.minor <= 0 || r->amount.minor > AMOUNT_MAX ||
-        r->amount.currency != a->config.currency)
+        (r->mode != DP_MODE_DEFERRED && r->amount.currency != a->config.currency))
         return DP_ERR_RANGE;
     dp_acquirer_unsent(a, &unsent);
     /* a deferred payment waits in the queue already; asking for it adds nothing */

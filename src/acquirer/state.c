@@ -193,12 +193,24 @@ static void see_stan(struct dp_acquirer *a, uint32_t stan)
 
 /* ---- records ---- */
 
+/* m stands in the open batch's totals. */
+static void own_batch(struct dp_acquirer *a, const struct message *m)
+{
+    struct owner *o = &a->batch_owner;
+    if (o->currency != 0)
+        return;
+    memcpy(o->tid, m->tid, sizeof o->tid);
+    memcpy(o->mid, m->mid, sizeof o->mid);
+    o->currency = m->amount.currency;
+}
+
 static void count_sale(struct dp_acquirer *a, struct message *m)
 {
     m->state = STATE_CAPTURED;
     m->counted = true;
     if (m->batch != a->batch.batch)
         return;
+    own_batch(a, m);
     a->batch.sales_n++;
     a->batch.sales_amount += (uint64_t)m->amount.minor;
 }
@@ -303,6 +315,7 @@ static void see_reversal_forwarded(struct dp_acquirer *a, struct message *m, uin
     m->counted = true;
     if (m->batch != a->batch.batch)
         return;
+    own_batch(a, m);
     a->batch.reversals_n++;
     a->batch.reversals_amount += (uint64_t)m->amount.minor;
 }
@@ -347,6 +360,7 @@ static void see_settled(struct dp_acquirer *a, const struct dp_record *r)
     uint32_t settled = r->batch > a->batch.batch ? r->batch : a->batch.batch;
     see_stan(a, r->stan);
     memset(&a->batch, 0, sizeof a->batch);
+    memset(&a->batch_owner, 0, sizeof a->batch_owner);
     a->batch.batch = settled + 1;
 }
 

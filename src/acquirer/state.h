@@ -63,11 +63,17 @@ struct message {
     int32_t next_tx; /* hash chain, newest first; -1 ends */
 };
 
+/* Whose a message is, or a batch: one terminal, one merchant, one currency. */
+struct owner {
+    char tid[9], mid[16];
+    uint16_t currency; /* 0: nobody's yet */
+};
+
 /* A message that no record stands for before its answer: 1520, 1804. */
 struct asked {
     bool waiting;
     uint32_t mti, stan;
-    char de12[13], rrn[13];
+    char tid[9], de12[13], rrn[13];
 };
 
 struct dp_acquirer {
@@ -80,6 +86,7 @@ struct dp_acquirer {
     uint32_t fresh_stan; /* filled, its record not seen yet; 0: none */
     uint64_t order;
     struct dp_acquirer_batch batch;
+    struct owner batch_owner; /* of what is in its totals */
     struct asked totals, network;
 };
 

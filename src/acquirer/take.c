@@ -68,11 +68,10 @@ static bool matches(const struct dp_iso8583_message *m, const struct message *s)
            is_number(m, 49, s->amount.currency) && is_text(m, 37, s->rrn);
 }
 
-static bool matches_asked(const struct dp_acquirer *a, const struct dp_iso8583_message *m,
-                          const struct asked *q)
+static bool matches_asked(const struct dp_iso8583_message *m, const struct asked *q)
 {
     return q->waiting && m->mti == q->mti + 10 && is_number(m, 11, q->stan) &&
-           is_text(m, 12, q->de12) && is_text(m, 41, a->config.tid) &&
+           is_text(m, 12, q->de12) && is_text(m, 41, q->tid) &&
            (q->rrn[0] == '\0' || is_text(m, 37, q->rrn));
 }
 
@@ -187,13 +186,13 @@ static const char *take_message(struct dp_acquirer *a, const struct dp_iso8583_m
     if (!dp_iso8583_get_number(m, 39, &action) ||
         !dp_iso8583_get_text(m, 39, answer->action_code, sizeof answer->action_code))
         return "it has no action code";
-    if (matches_asked(a, m, &a->totals)) {
+    if (matches_asked(m, &a->totals)) {
         if (action != 500 && action != 501)
             return "totals were not compared";
         take_asked(&a->totals, m, DP_ACQUIRER_TOTALS, action == 500, answer);
         return NULL;
     }
-    if (matches_asked(a, m, &a->network)) {
+    if (matches_asked(m, &a->network)) {
         take_asked(&a->network, m, DP_ACQUIRER_NETWORK, action == 800, answer);
         return NULL;
     }

@@ -20,6 +20,27 @@ static bool is_anything_open(const struct dp_acquirer *a)
     return false;
 }
 
+static bool is_config(const struct dp_acquirer *a, const char *tid, const char *mid,
+                      uint16_t currency)
+{
+    return strcmp(tid, a->config.tid) == 0 && strcmp(mid, a->config.mid) == 0 &&
+           currency == a->config.currency;
+}
+
+bool dp_acquirer_is_anothers(const struct dp_acquirer *a)
+{
+    const struct owner *o = &a->batch_owner;
+    if (o->currency != 0 && !is_config(a, o->tid, o->mid, o->currency))
+        return true;
+    for (uint32_t i = 0; i < a->n; i++) {
+        const struct message *m = &a->messages[i];
+        if ((is_queued(m) || m->state == STATE_OPEN) &&
+            !is_config(a, m->tid, m->mid, m->amount.currency))
+            return true;
+    }
+    return false;
+}
+
 /* DE74 to 77, 86 to 89: there are no credits; DE97 says who owes. */
 static void set_totals(struct dp_iso8583_message *m, const struct dp_acquirer_batch *b)
 {
@@ -56,25 +77,38 @@ static void set_batch(const struct dp_acquirer *a, struct dp_iso8583_message *m)
 }
 
 /* What 1520 and 1804 share. */
-static void set_terminal(const struct dp_acquirer *a, struct dp_iso8583_message *m, uint32_t stan,
+static void set_terminal(const struct owner *o, struct dp_iso8583_message *m, uint32_t stan,
                          const char *de7, const char *de12, uint32_t function)
 {
     dp_iso8583_set_text(m, 7, de7);
     dp_iso8583_set_number(m, 11, stan, 6);
     dp_iso8583_set_text(m, 12, de12);
     dp_iso8583_set_number(m, 24, function, 3);
-    dp_iso8583_set_text(m, 41, a->config.tid);
-    dp_iso8583_set_text(m, 42, a->config.mid);
+    dp_iso8583_set_text(m, 41, o->tid);
+    dp_iso8583_set_text(m, 42, o->mid);
+}
+
+static struct owner config_owner(const struct dp_acquirer *a)
+{
+    struct owner o;
+    memset(&o, 0, sizeof o);
+    memcpy(o.tid, a->config.tid, sizeof o.tid);
+    memcpy(o.mid, a->config.mid, sizeof o.mid);
+    o.currency = a->config.currency;
+    return o;
 }
 
 int dp_acquirer_pack_totals(struct dp_acquirer *a, struct dp_record *r, uint8_t *out, size_t max,
                             size_t *n)
 {
+    struct owner owner = a->batch_owner.currency != 0 ? a->batch_owner : config_owner(a);
     struct dp_iso8583_message m;
     int err;
     *n = 0;
     if (is_anything_open(a))
         return DP_ERR_STATE;
+    memcpy(r->tid, owner.tid, sizeof r->tid);
+    memcpy(r->mid, owner.mid, sizeof r->mid);
     number_message(a, &r->stan, r->rrn, r->de7, r->de12);
     r->mti = 1520;
     r->function = 500;
@@ -82,7 +116,7 @@ int dp_acquirer_pack_totals(struct dp_acquirer *a, struct dp_record *r, uint8_t 
     r->settled.count = a->batch.sales_n + a->batch.reversals_n;
     r->settled.amount = a->batch.sales_amount;
     dp_iso8583_init(&m, 1520);
-    set_terminal(a, &m, r->stan, r->de7, r->de12, r->function);
+    set_terminal(&owner, &m, r->stan, r->de7, r->de12, r->function);
     dp_iso8583_set_text(&m, 3, "000000");
     dp_iso8583_set_text(&m, 37, r->rrn);
     set_batch(a, &m);
@@ -96,6 +130,7 @@ int dp_acquirer_pack_totals(struct dp_acquirer *a, struct dp_record *r, uint8_t 
     a->totals.waiting = true;
     a->totals.mti = 1520;
     a->totals.stan = r->stan;
+    memcpy(a->totals.tid, owner.tid, sizeof a->totals.tid);
     memcpy(a->totals.de12, r->de12, sizeof a->totals.de12);
     memcpy(a->totals.rrn, r->rrn, sizeof a->totals.rrn);
     return DP_OK;
@@ -104,6 +139,7 @@ int dp_acquirer_pack_totals(struct dp_acquirer *a, struct dp_record *r, uint8_t 
 int dp_acquirer_pack_network(struct dp_acquirer *a, uint32_t function, uint8_t *out, size_t max,
                              size_t *n)
 {
+    struct owner owner = config_owner(a);
     struct dp_iso8583_message m;
     struct asked q;
     char de7[11];
@@ -115,7 +151,8 @@ int dp_acquirer_pack_network(struct dp_acquirer *a, uint32_t function, uint8_t *
     q.mti = 1804;
     number_message(a, &q.stan, NULL, de7, q.de12);
     dp_iso8583_init(&m, 1804);
-    set_terminal(a, &m, q.stan, de7, q.de12, function);
+    memcpy(q.tid, owner.tid, sizeof q.tid);
+    set_terminal(&owner, &m, q.stan, de7, q.de12, function);
     err = seal_message(a, &m, out, max, n, NULL);
     if (err < 0) {
         *n = 0;

@@ -15,8 +15,8 @@ static int token_ecdh(void *ctx, const uint8_t peer[65], uint8_t shared[32])
     return dp_hsm_ecdh(ctx, DP_KEY_CARD_DATA, peer, shared);
 }
 
-static int open_one(struct dp_payment *p, const uint8_t tx[16], enum dp_sealed_kind kind,
-                    struct dp_bytes blob, struct dp_sealed_card *card)
+static int open_one(struct dp_payment *p, const uint8_t tx[16], const char *tid,
+                    enum dp_sealed_kind kind, struct dp_bytes blob, struct dp_sealed_card *card)
 {
     struct dp_sealed_context context;
     uint8_t own[65];
@@ -24,23 +24,24 @@ static int open_one(struct dp_payment *p, const uint8_t tx[16], enum dp_sealed_k
     memset(&context, 0, sizeof context);
     memcpy(context.journal, p->journal_id, sizeof context.journal);
     memcpy(context.tx, tx, sizeof context.tx);
-    memcpy(context.tid, p->config.params->terminal.tid, sizeof context.tid);
+    memcpy(context.tid, tid, sizeof context.tid);
     if (err == DP_OK)
         err = dp_sealed_open(token_ecdh, p->config.hsm, own, kind, &context, blob, card);
     return err;
 }
 
 /* card.sealed_* are set; in the clear profile the clear fields follow from them. */
-static int unseal(struct dp_payment *p, const uint8_t tx[16], struct message_card *m)
+static int unseal(struct dp_payment *p, const uint8_t tx[16], const char *tid,
+                  struct message_card *m)
 {
     struct dp_sealed_card clear;
     int err;
     if (p->config.params->acquirer.card_data != DP_CARD_DATA_CLEAR)
         return DP_OK;
     memset(&clear, 0, sizeof clear);
-    err = open_one(p, tx, DP_SEALED_PAN, m->card.sealed_pan, &clear);
+    err = open_one(p, tx, tid, DP_SEALED_PAN, m->card.sealed_pan, &clear);
     if (err == DP_OK && m->card.sealed_track2.n > 0)
-        err = open_one(p, tx, DP_SEALED_TRACK2, m->card.sealed_track2, &clear);
+        err = open_one(p, tx, tid, DP_SEALED_TRACK2, m->card.sealed_track2, &clear);
     if (err == DP_OK) {
         memcpy(m->card.pan, clear.pan, sizeof m->card.pan);
         memcpy(m->card.expiry, clear.expiry, sizeof m->card.expiry);
@@ -62,12 +63,13 @@ int message_card_from(struct dp_payment *p, const uint8_t tx[16],
     memcpy(out->track2_blob, sealed->track2, sealed->track2_n);
     out->card.sealed_pan = (struct dp_bytes){out->pan_blob, sealed->pan_n};
     out->card.sealed_track2 = (struct dp_bytes){out->track2_blob, sealed->track2_n};
-    return unseal(p, tx, out);
+    return unseal(p, tx, p->config.params->terminal.tid, out);
 }
 
-int message_card_stored(struct dp_payment *p, const uint8_t tx[16], bool track2,
+int message_card_stored(struct dp_payment *p, const struct dp_record *sale, bool track2,
                         struct message_card *out)
 {
+    const uint8_t *tx = sale->tx;
     size_t n = 0;
     int err;
     memset(out, 0, sizeof *out);
@@ -83,7 +85,7 @@ int message_card_stored(struct dp_payment *p, const uint8_t tx[16], bool track2,
         else if (err != DP_ERR_NOT_FOUND)
             return err;
     }
-    return unseal(p, tx, out);
+    return unseal(p, tx, sale->tid, out);
 }
 
 void message_card_wipe(struct message_card *c)

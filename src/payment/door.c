@@ -58,6 +58,11 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_PARCEL;
     if (!dp_params_agent_known(params, q->agent))
         return DP_REASON_NOT_ALLOWED;
+    if (dp_acquirer_is_anothers(p->acquirer)) {
+        dp_log(DP_LOG_ERROR, "the open batch is of another terminal id, merchant or currency than "
+                             "the parameters': settle it first");
+        return DP_REASON_PARAMS;
+    }
     if (index_paid(&p->index, q->sale_id, q->sale_tx) != NULL)
         return DP_REASON_ALREADY_PAID;
     if (p->door.state != DOOR_IDLE || (p->pending.busy && p->pending.is_totals))

@@ -42,6 +42,8 @@ static int request_deferred(struct dp_payment *p, struct dp_acquirer_job *job)
     r->has_amount = true;
     r->mode = DP_MODE_DEFERRED;
     r->batch = sale.batch != 0 ? sale.batch : r->batch;
+    memcpy(r->tid, sale.tid, sizeof r->tid); /* whatever the terminal is called by now */
+    memcpy(r->mid, sale.mid, sizeof r->mid);
     memcpy(r->parcel, sale.parcel, sizeof r->parcel);
     r->deferred_until = sale.deferred_until;
     err = dp_acquirer_fill_online(p->acquirer, r);
@@ -62,7 +64,7 @@ static int pack_job(struct dp_payment *p, struct dp_acquirer_job *job, size_t *n
     int err = DP_OK;
     memset(&m, 0, sizeof m);
     if (job->kind != DP_ACQUIRER_JOB_REVERSAL) {
-        err = message_card_stored(p, job->record.tx, job->kind == DP_ACQUIRER_JOB_DEFERRED, &m);
+        err = message_card_stored(p, &job->record, job->kind == DP_ACQUIRER_JOB_DEFERRED, &m);
         m.card.emv = (struct dp_bytes){job->record.emv, job->record.emv_n};
         m.card.contactless = job->record.interface == DP_INTERFACE_CONTACTLESS;
         m.card.cvm = job->record.cvm;

@@ -195,8 +195,8 @@ struct message_card {
  * message_card_wipe. */
 int message_card_from(struct dp_payment *p, const uint8_t tx[16],
                       const struct dp_card_sealed *sealed, struct message_card *out);
-/* From the side store. */
-int message_card_stored(struct dp_payment *p, const uint8_t tx[16], bool track2,
+/* From the side store; sale is of the transaction and has the TID it was sealed under. */
+int message_card_stored(struct dp_payment *p, const struct dp_record *sale, bool track2,
                         struct message_card *out);
 void message_card_wipe(struct message_card *c);
 /* Nothing of tx's card is needed any more: unreadable after the next shred. A failure is fail-stop.

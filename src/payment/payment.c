@@ -335,6 +335,8 @@ static const char *trouble(const struct dp_payment *p)
         return "the journal cannot be opened";
     if (p->config.params == NULL)
         return "no valid parameter set";
+    if (p->acquirer != NULL && dp_acquirer_is_anothers(p->acquirer))
+        return "the open batch is of another terminal: settle it first";
     if (!p->reader_ok)
         return "no card reader";
     if (!p->link_up)

@@ -61,6 +61,18 @@ static void name_request(struct dp_record *r, const struct dp_reverse_request *q
     r->has_original_tx = true;
 }
 
+/* A settled sale of another terminal id would come into this one's totals. */
+static bool is_anothers(const struct dp_payment *p, const struct dp_record *r,
+                        const struct entry *sale)
+{
+    struct dp_acquirer_batch batch;
+    dp_acquirer_batch(p->acquirer, &batch);
+    return sale->batch != batch.batch &&
+           (strcmp(r->tid, p->config.params->terminal.tid) != 0 ||
+            strcmp(r->mid, p->config.params->terminal.mid) != 0 ||
+            r->amount.currency != p->config.params->terminal.currency);
+}
+
 /* VOID when nothing of the sale has left the device, REVERSAL otherwise. A deferred authorisation
  * that is being asked for right now needs both: its message is taken back, and the wish withdrawn.
  */
@@ -81,6 +93,8 @@ static int undo(struct dp_payment *p, const struct entry *entry, const struct dp
     if (!local)
         err = dp_acquirer_fill_reversal(p->acquirer, tx, dp_acquirer_captured_stan(p->acquirer, tx),
                                         CUSTOMER_CANCELLATION, &r);
+    if (err == DP_OK && !local && is_anothers(p, &r, sale))
+        err = DP_ERR_DENIED;
     if (err < 0)
         return err;
     name_request(&r, q);

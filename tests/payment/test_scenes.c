@@ -855,6 +855,68 @@ static void reversal_waits_until_the_totals_are_answered(void **state)
     assert_refused(3, DP_REASON_NOT_ALLOWED);
 }
 
+static void assert_sent_by(const char *tid)
+{
+    static struct dp_iso8583_message m;
+    struct dp_bytes de41;
+    assert_int_equal(dp_iso8583_unpack(dp_iso8583_profile("iso93-pos"), w.sent, w.sent_n, &m, NULL),
+                     DP_OK);
+    de41 = dp_iso8583_get(&m, 41);
+    assert_int_equal(de41.n, 8);
+    assert_memory_equal(de41.p, tid, 8);
+}
+
+/* A parameter set may give the device to another terminal id at any time: what was paid under the
+ * old one is asked for, taken back and settled under the old one, and nothing is mixed into it. */
+static void batch_of_another_terminal_is_settled_first_and_under_its_name(void **state)
+{
+    char old[9];
+    struct books b;
+    struct dp_pay_result r;
+    (void)state;
+    memcpy(old, w.params->terminal.tid, sizeof old);
+    world_pay(&w, 1, "S1", 1000);
+    world_tap_offline(&w);
+    world_pay(&w, 2, "S2", 2000);
+    world_tap_deferred(&w);
+    r = *world_result(&w, 1);
+    memcpy(w.params->terminal.tid, "OTHER009", 9);
+    world_kill(&w);
+    world_pay(&w, 3, "S3", 100);
+    assert_refused(3, DP_REASON_PARAMS);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w) / 10, 122);
+    assert_sent_by(old);
+    assert_true(world_answer(&w, 0));
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+    assert_sent_by(old);
+    assert_true(world_answer(&w, 0));
+    world_books(&w, &b);
+    assert_string_equal(b.last_requested.tid, old);
+    world_pay(&w, 4, "S3", 100);
+    assert_refused(4, DP_REASON_PARAMS); /* answered, and still in its totals */
+    dp_payment_settle(w.p, 9);
+    assert_int_equal(world_mti(&w), 1520);
+    assert_sent_by(old);
+    assert_true(world_answer(&w, 500));
+    assert_true(w.settled.in_balance);
+    assert_int_equal(w.settled.sales_n, 2);
+    world_reverse(&w, 6, "R1", r.tx); /* would be in the new terminal's totals */
+    assert_refused(6, DP_REASON_NOT_ALLOWED);
+    world_pay(&w, 5, "S3", 100);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 5)->state, DP_PAY_APPROVED);
+    (void)dp_payment_tick(w.p);
+    assert_sent_by("OTHER009");
+    assert_true(world_answer(&w, 0));
+    dp_payment_settle(w.p, 9);
+    assert_sent_by("OTHER009");
+    assert_true(world_answer(&w, 500));
+    assert_balanced(&b);
+}
+
 /* Whoever steals the key of this round cannot sign the last one again. */
 static void round_ends_with_its_batch_and_takes_its_key_along(void **state)
 {
@@ -1174,6 +1236,7 @@ int main(void)
         TEST(advice_goes_before_its_own_reversal),
         TEST(settlement_closes_the_batch_and_opens_the_round),
         TEST(reversal_waits_until_the_totals_are_answered),
+        TEST(batch_of_another_terminal_is_settled_first_and_under_its_name),
         TEST(round_ends_with_its_batch_and_takes_its_key_along),
         TEST(settlement_without_answer_settles_nothing),
         TEST(payment_at_the_door_waits_for_the_message_under_way),
