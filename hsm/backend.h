@@ -31,6 +31,8 @@ struct hsm_ops {
     int (*anchor_read)(struct dp_hsm *hsm, uint8_t value[32]);
     int (*anchor_extend)(struct dp_hsm *hsm, const uint8_t digest[32], uint8_t value[32]);
 
+    int (*anchor_certify)(struct dp_hsm *hsm, const uint8_t nonce[32], struct dp_hsm_evidence *out);
+
     int (*counter_read)(struct dp_hsm *hsm, enum dp_hsm_counter which, uint64_t *value);
     int (*counter_raise)(struct dp_hsm *hsm, enum dp_hsm_counter which, uint64_t value);
 
@@ -55,6 +57,8 @@ struct dp_hsm {
     bool look; /* set by hsm.c */
 };
 
-extern const struct hsm_ops hsm_soft_ops, hsm_sim_ops, hsm_pkcs11_ops;
+extern const struct hsm_ops hsm_soft_ops, hsm_sim_ops, hsm_pkcs11_ops, hsm_tpm2_ops;
+/* A TPM's anchor and counters alone: a part of a composite key store. */
+extern const struct hsm_ops hsm_tpm2_anchor_ops;
 
 #endif

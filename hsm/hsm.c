@@ -10,6 +10,7 @@
 #include "backend.h"
 #include "base/assert.h"
 #include "base/log.h"
+#include "composite.h"
 #include "dp_config.h"
 
 static const struct hsm_ops *const backends[] = {
@@ -19,6 +20,9 @@ static const struct hsm_ops *const backends[] = {
 #endif
 #if DP_WITH_PKCS11
     &hsm_pkcs11_ops,
+#endif
+#if DP_WITH_TPM2
+    &hsm_tpm2_ops,
 #endif
     NULL,
 };
@@ -45,6 +49,38 @@ static int find(const char *uri, const struct hsm_ops **ops, const char **where)
     return DP_ERR_UNSUPPORTED;
 }
 
+#if DP_WITH_TPM2
+static int open_parts(const struct hsm_ops *ops, const char *where, bool look, struct dp_hsm **out)
+{
+    const char *join = composite_join(where);
+    return join != NULL ? composite_open(ops, where, join, look, out) : ops->open(where, look, out);
+}
+
+static int provision_parts(const struct hsm_ops *ops, const char *where)
+{
+    const char *join = composite_join(where);
+    return join != NULL ? composite_provision(ops, where, join) : ops->provision(where);
+}
+#else
+static bool refused(const char *where)
+{
+    if (composite_join(where) == NULL)
+        return false;
+    dp_log(DP_LOG_ERROR, "this build has no tpm2-anchor:");
+    return true;
+}
+
+static int open_parts(const struct hsm_ops *ops, const char *where, bool look, struct dp_hsm **out)
+{
+    return refused(where) ? DP_ERR_UNSUPPORTED : ops->open(where, look, out);
+}
+
+static int provision_parts(const struct hsm_ops *ops, const char *where)
+{
+    return refused(where) ? DP_ERR_UNSUPPORTED : ops->provision(where);
+}
+#endif
+
 static int open_for(const char *uri, bool look, struct dp_hsm **out)
 {
     const struct hsm_ops *ops = NULL;
@@ -52,7 +88,7 @@ static int open_for(const char *uri, bool look, struct dp_hsm **out)
     int err = find(uri, &ops, &where);
     *out = NULL;
     if (err == DP_OK)
-        err = ops->open(where, look, out);
+        err = open_parts(ops, where, look, out);
     DP_ASSERT((err == DP_OK) == (*out != NULL));
     if (err == DP_OK)
         (*out)->look = look;
@@ -83,7 +119,7 @@ int dp_hsm_provision(const char *uri)
     const char *where = NULL;
     int err = find(uri, &ops, &where);
     if (err == DP_OK)
-        err = ops->provision != NULL ? ops->provision(where) : DP_ERR_UNSUPPORTED;
+        err = provision_parts(ops, where);
     return err;
 }
 
@@ -98,6 +134,7 @@ void dp_hsm_get_caps(const struct dp_hsm *hsm, struct dp_hsm_caps *out)
                 o->wrap_rotate != NULL && o->wrap_destroy != NULL;
     out->dukpt = o->dukpt_load != NULL && o->dukpt_next != NULL && o->dukpt_mac != NULL;
     out->ecdh = o->ecdh != NULL;
+    out->evidence = o->anchor_certify != NULL;
     (void)snprintf(out->name, sizeof out->name, "%s", o->scheme);
 }
 
@@ -161,6 +198,15 @@ int dp_hsm_anchor_extend(struct dp_hsm *hsm, const uint8_t digest[32], uint8_t v
         return DP_ERR_DENIED;
     return hsm->ops->anchor_extend != NULL ? hsm->ops->anchor_extend(hsm, digest, value)
                                            : DP_ERR_UNSUPPORTED;
+}
+
+int dp_hsm_anchor_certify(struct dp_hsm *hsm, const uint8_t nonce[32], struct dp_hsm_evidence *out)
+{
+    if (hsm->look)
+        return DP_ERR_DENIED;
+    memset(out, 0, sizeof *out);
+    return hsm->ops->anchor_certify != NULL ? hsm->ops->anchor_certify(hsm, nonce, out)
+                                            : DP_ERR_UNSUPPORTED;
 }
 
 static bool is_counter(enum dp_hsm_counter which)

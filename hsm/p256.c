@@ -90,3 +90,14 @@ int p256_ecdh(const uint8_t scalar[32], const uint8_t peer[65], uint8_t shared[3
         dp_wipe(shared, 32);
     return err_of(s);
 }
+
+bool p256_is_point(const uint8_t peer[65])
+{
+    psa_key_attributes_t a = PSA_KEY_ATTRIBUTES_INIT;
+    psa_key_id_t id = 0;
+    bool ok;
+    psa_set_key_type(&a, PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1));
+    ok = psa_import_key(&a, peer, 65, &id) == PSA_SUCCESS;
+    (void)psa_destroy_key(id);
+    return ok;
+}

@@ -14,5 +14,7 @@ DP_MUST_USE int p256_sign(const uint8_t scalar[32], const uint8_t digest[32],
                           uint8_t signature[64]);
 /* x of the shared point. DP_ERR_FORMAT: peer is no point of the curve. */
 DP_MUST_USE int p256_ecdh(const uint8_t scalar[32], const uint8_t peer[65], uint8_t shared[32]);
+/* Whether an uncompressed point is one of the curve: not every token looks. */
+DP_MUST_USE bool p256_is_point(const uint8_t peer[65]);
 
 #endif

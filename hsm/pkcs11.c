@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "dukpt.h"
 #include "p11.h"
+#include "p256.h"
 #include "pin_file.h"
 #include "pkcs11_state.h"
 #include "uri.h"
@@ -466,24 +467,12 @@ static int pkcs11_sign(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t di
     return err == DP_OK ? p11_sign(&s->p, s->keys[key], CKM_ECDSA, digest, signature, 64) : err;
 }
 
-/* Not every token looks whether it is one of the curve. */
-static bool is_point(const uint8_t peer[65])
-{
-    psa_key_attributes_t a = PSA_KEY_ATTRIBUTES_INIT;
-    psa_key_id_t id = 0;
-    bool ok;
-    psa_set_key_type(&a, PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1));
-    ok = psa_import_key(&a, peer, 65, &id) == PSA_SUCCESS;
-    (void)psa_destroy_key(id);
-    return ok;
-}
-
 static int pkcs11_ecdh(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t peer[65],
                        uint8_t shared[32])
 {
     struct pkcs11 *s = of(hsm);
     int err = usable(s);
-    if (err == DP_OK && !is_point(peer))
+    if (err == DP_OK && !p256_is_point(peer))
         err = DP_ERR_FORMAT;
     return err == DP_OK ? p11_ecdh(&s->p, s->keys[key], peer, shared) : err;
 }

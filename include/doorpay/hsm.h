@@ -25,6 +25,7 @@ enum dp_hsm_key {
 
 struct dp_hsm_caps {
     bool anchor, counter, epoch, wrap, dukpt, ecdh;
+    bool evidence; /* dp_hsm_anchor_certify */
     char name[32];
 };
 
@@ -64,7 +65,19 @@ DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_read(struct dp_hsm *hsm, uint8_t value[3
 DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_extend(struct dp_hsm *hsm, const uint8_t digest[32],
                                                uint8_t value[32]);
 
-/* Counters only rise. raise: DP_ERR_ROLLBACK when value is below the one held. */
+/* The token's own word on what the anchor is: a structure of the token's (TPM 2.0: TPMS_ATTEST of
+ * TPM2_NV_Certify), which holds nonce and value, and an ECDSA signature (raw r || s) over its
+ * SHA-256, by a key that signs nothing else. DP_ERR_NOT_FOUND: not extended yet. */
+struct dp_hsm_evidence {
+    uint8_t attest[256];
+    uint16_t attest_n;
+    uint8_t signature[64], key[65];
+};
+DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_certify(struct dp_hsm *hsm, const uint8_t nonce[32],
+                                                struct dp_hsm_evidence *out);
+
+/* Counters only rise. raise: DP_ERR_ROLLBACK when value is below the one held; DP_ERR_LIMIT when
+ * the token goes in steps of one and it is too many of them (tpm2:, 1,000). */
 DP_PUBLIC DP_MUST_USE int dp_hsm_counter_read(struct dp_hsm *hsm, enum dp_hsm_counter which,
                                               uint64_t *value);
 DP_PUBLIC DP_MUST_USE int dp_hsm_counter_raise(struct dp_hsm *hsm, enum dp_hsm_counter which,

@@ -31,7 +31,7 @@ static const struct {
     {"soft",
      "soft:%1$s/keys",
      "soft:%1$s/nowhere",
-     {true, true, true, true, true, true, "soft"},
+     {true, true, true, true, true, true, false, "soft"},
      UINT64_MAX,
      true,
      false,
@@ -39,7 +39,7 @@ static const struct {
     {"sim",
      "sim:dir=%1$s/keys",
      "sim:dir=%1$s/nowhere",
-     {true, true, true, true, true, true, "sim"},
+     {true, true, true, true, true, true, false, "sim"},
      UINT64_MAX,
      true,
      false,
@@ -47,7 +47,7 @@ static const struct {
     {"pkcs11",
      SOFTHSM,
      SOFTHSM_NONE,
-     {false, true, true, true, true, true, "pkcs11"},
+     {false, true, true, true, true, true, false, "pkcs11"},
      UINT64_MAX,
      true,
      true,
@@ -55,7 +55,7 @@ static const struct {
     {"tpm2",
      "tpm2:" SWTPM,
      "tpm2:" SWTPM "&base=0x40",
-     {true, true, true, false, false, true, "tpm2"},
+     {true, true, true, false, false, true, true, "tpm2"},
      1000,
      false,
      false,
@@ -63,7 +63,7 @@ static const struct {
     {"composite",
      SOFTHSM "+tpm2-anchor:" SWTPM,
      SOFTHSM_NONE "+tpm2-anchor:" SWTPM,
-     {true, true, true, true, true, true, "pkcs11+tpm2-anchor"},
+     {true, true, true, true, true, true, true, "pkcs11+tpm2-anchor"},
      1000,
      false,
      true,
@@ -98,11 +98,14 @@ static void start_swtpm(struct fixture *f)
     shell(f, "umask 077 && mkdir tpm && printf 'a TPM authorisation\\n' >auth");
     (void)snprintf(state, sizeof state, "dir=%s/tpm", f->dir);
     (void)snprintf(server, sizeof server, "type=unixio,path=%s/tpm/socket", f->dir);
-    (void)snprintf(control, sizeof control, "type=unixio,path=%s/tpm/control", f->dir);
+    (void)snprintf(control, sizeof control, "type=unixio,path=%s/tpm/socket.ctrl", f->dir);
     f->tpm = fork();
     assert_true(f->tpm >= 0);
     if (f->tpm == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        /* it tells of every connection that ends */
+        if (freopen("/dev/null", "w", stderr) == NULL)
+            _exit(127);
         (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
                      "--ctrl", control, "--flags", "not-need-init,startup-clear", (char *)NULL);
         _exit(127);

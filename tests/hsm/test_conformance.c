@@ -85,6 +85,13 @@ static void no_ecdh(void)
     assert_int_equal(dp_hsm_ecdh(f.hsm, DP_KEY_CARD_DATA, peer, shared), DP_ERR_UNSUPPORTED);
 }
 
+static void no_evidence(void)
+{
+    struct dp_hsm_evidence e;
+    uint8_t nonce[32] = {0};
+    assert_int_equal(dp_hsm_anchor_certify(f.hsm, nonce, &e), DP_ERR_UNSUPPORTED);
+}
+
 /* Whether the test in hand is not for this kind: then everything of the sort is refused. */
 static bool lacks(bool has, void (*refused)(void))
 {
@@ -104,6 +111,7 @@ static void says_what_it_can_do(void **state)
     assert_int_equal(caps.wrap, f.caps.wrap);
     assert_int_equal(caps.dukpt, f.caps.dukpt);
     assert_int_equal(caps.ecdh, f.caps.ecdh);
+    assert_int_equal(caps.evidence, f.caps.evidence);
     assert_string_equal(caps.name, f.caps.name);
     (void)lacks(caps.anchor, no_anchor);
     (void)lacks(caps.counter, no_counter);
@@ -111,6 +119,7 @@ static void says_what_it_can_do(void **state)
     (void)lacks(caps.wrap, no_wrap);
     (void)lacks(caps.dukpt, no_dukpt);
     (void)lacks(caps.ecdh, no_ecdh);
+    (void)lacks(caps.evidence, no_evidence);
 }
 
 /* ---- keys ---- */
@@ -240,6 +249,33 @@ static void anchor_is_a_hash_chain_that_lasts(void **state)
         assert_int_equal(dp_hsm_anchor_read(f.hsm, value), DP_OK);
         assert_memory_equal(value, held, 32);
     }
+}
+
+/* TPM 2.0 part 2, TPMS_ATTEST: magic, type, signer, extra data, clock, firmware, then the index'
+ * name, offset and contents, which are last. */
+static void the_token_vouches_for_its_anchor(void **state)
+{
+    static const uint8_t head[6] = {0xFF, 'T', 'C', 'G', 0x80, 0x14}; /* NV_Certify's */
+    uint8_t digest[32] = {1}, nonce[32] = {7, 7, 7}, value[32], hash[32];
+    struct dp_hsm_evidence e, other;
+    size_t n = 0;
+    (void)state;
+    if (lacks(f.caps.evidence, no_evidence))
+        return;
+    assert_int_equal(dp_hsm_anchor_certify(f.hsm, nonce, &e), DP_ERR_NOT_FOUND);
+    assert_int_equal(dp_hsm_anchor_extend(f.hsm, digest, value), DP_OK);
+    assert_int_equal(dp_hsm_anchor_certify(f.hsm, nonce, &e), DP_OK);
+    assert_true(e.attest_n > 100);
+    assert_memory_equal(e.attest, head, sizeof head);
+    assert_non_null(memmem(e.attest, e.attest_n, nonce, sizeof nonce));
+    assert_memory_equal(e.attest + e.attest_n - 32, value, 32);
+    assert_int_equal(psa_hash_compute(PSA_ALG_SHA_256, e.attest, e.attest_n, hash, 32, &n),
+                     PSA_SUCCESS);
+    assert_int_equal(dp_cose_verify_digest(e.key, hash, e.signature), DP_OK);
+    nonce[31]++;
+    assert_int_equal(dp_hsm_anchor_certify(f.hsm, nonce, &other), DP_OK);
+    assert_memory_equal(other.key, e.key, 65);
+    assert_int_equal(dp_cose_verify_digest(e.key, hash, other.signature), DP_ERR_SIGNATURE);
 }
 
 static void counters_only_rise(void **state)
@@ -547,6 +583,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(shares_a_point_with_a_sender, fresh, gone),
         cmocka_unit_test_setup_teardown(epochs_count_up_and_the_last_one_dies, fresh, gone),
         cmocka_unit_test_setup_teardown(anchor_is_a_hash_chain_that_lasts, fresh, gone),
+        cmocka_unit_test_setup_teardown(the_token_vouches_for_its_anchor, fresh, gone),
         cmocka_unit_test_setup_teardown(counters_only_rise, fresh, gone),
         cmocka_unit_test_setup_teardown(wraps_and_unwraps_and_knows_damage, fresh, gone),
         cmocka_unit_test_setup_teardown(wrapping_keeps_to_the_room_given, fresh, gone),
