@@ -57,6 +57,7 @@ static int make_tc_hash(struct dp_emv_kernel *k)
     uint8_t hash[20];
     size_t n;
     int err;
+    DP_ASSERT(k->aid != NULL);
     if (tdol.n == 0) {
         tdol = (struct dp_bytes){k->aid->tdol, k->aid->tdol_n};
         emv_tvr_set(k, TVR_DEFAULT_TDOL);
@@ -73,7 +74,7 @@ int emv_dol_values(struct dp_emv_kernel *k, struct dp_bytes dol, struct emv_valu
 {
     int err = emv_dol_check(dol);
     out->n = 0;
-    if (err == DP_OK && k->aid != NULL && dp_tlv_dol_has(dol, TC_HASH, NULL))
+    if (err == DP_OK && dp_tlv_dol_has(dol, TC_HASH, NULL))
         err = make_tc_hash(k);
     if (err < 0)
         return err;

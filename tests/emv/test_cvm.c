@@ -134,6 +134,60 @@ static void a_list_with_half_a_rule_ends_the_payment(void **state)
     step_end(&s);
 }
 
+static void at_the_amounts_themselves_neither_rule_counts(void **state)
+{
+    static const struct {
+        int64_t minor;
+        const char *rules;
+        uint8_t code;
+    } cases[] = {
+        {1999, "1F061E00", 0x1F}, {2000, "1F061E00", 0x1E}, {2000, "1F071E00", 0x1E},
+        {2001, "1F071E00", 0x1F}, {2999, "1F081E00", 0x1F}, {3000, "1F081E00", 0x1E},
+        {3000, "1F091E00", 0x1E}, {3001, "1F091E00", 0x1F},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char list[64] = "000007D000000BB8";
+        step_begin(&s);
+        s.k.aip[0] = AIP_CVM;
+        s.transaction.amount.minor = cases[i].minor;
+        step_set(&s, 0x9F42, "0978");
+        step_set(&s, 0x8E, strcat(list, cases[i].rules));
+        assert_int_equal(emv_verify_holder(&s.k), EMV_GO_ON);
+        assert_int_equal(s.k.cvm_results[0], cases[i].code);
+        step_end(&s);
+    }
+}
+
+static void without_a_currency_of_the_card_no_amount_decides(void **state)
+{
+    static const char *const rules[] = {"061E00", "071E00", "081E00", "091E00"};
+    for (size_t i = 0; i < 4; i++) {
+        char list[64] = "000007D000000BB81F";
+        step_begin(&s);
+        s.k.aip[0] = AIP_CVM;
+        step_set(&s, 0x8E, strcat(list, rules[i]));
+        assert_int_equal(emv_verify_holder(&s.k), EMV_GO_ON);
+        assert_int_equal(s.k.cvm_results[0], 0x1E);
+        step_end(&s);
+    }
+}
+
+static void what_the_terminal_cannot_do_fails(void **state)
+{
+    static const char *const rules[] = {"1E00", "1F00"};
+    for (size_t i = 0; i < 2; i++) {
+        char list[64] = "0000000000000000";
+        step_begin(&s);
+        s.k.aip[0] = AIP_CVM;
+        s.terminal.capabilities[1] = 0;
+        step_set(&s, 0x8E, strcat(list, rules[i]));
+        assert_int_equal(emv_verify_holder(&s.k), EMV_GO_ON);
+        step_tvr(&s, "0000800000");
+        assert_int_equal(s.k.cvm_results[2], 0x01);
+        step_end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +201,9 @@ int main(void)
         cmocka_unit_test(unknown_conditions_and_cash_pass_over_a_rule),
         cmocka_unit_test(without_support_or_list_nothing_is_performed),
         cmocka_unit_test(a_list_with_half_a_rule_ends_the_payment),
+        cmocka_unit_test(at_the_amounts_themselves_neither_rule_counts),
+        cmocka_unit_test(without_a_currency_of_the_card_no_amount_decides),
+        cmocka_unit_test(what_the_terminal_cannot_do_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -310,6 +310,105 @@ static void mandatory_elements_and_sound_lists_are_demanded(void **state)
     }
 }
 
+static void a_file_locator_has_a_longest(void **state)
+{
+    char hex[8 * 17 + 1] = "";
+    for (size_t i = 0; i < 17; i++)
+        (void)strcat(hex, "08010100");
+    afl(hex, DP_ERR_LIMIT);
+    hex[8 * 16] = '\0';
+    afl(hex, DP_OK);
+}
+
+static void more_signed_records_than_there_is_room_for_authenticate_nobody(void **state)
+{
+    static const struct step_exchange script[] = {{"00B2010C00", "7004DF7F01029000"}};
+    for (size_t left = 3; left <= 4; left++) {
+        step_begin(&s);
+        STEP_PLAY(&s, script);
+        assert_int_equal(emv_afl_keep(&s.k, step_hex("08010101")), DP_OK);
+        s.k.signed_records_n = sizeof s.k.signed_records - left;
+        assert_int_equal(emv_records_read(&s.k), EMV_GO_ON);
+        assert_int_equal(s.k.signed_records_bad, left == 3);
+        step_end(&s);
+    }
+}
+
+static void expiry_dates_have_a_month(void **state)
+{
+    assert_int_equal(card("9999010000000011", "", "280031", ""), EMV_OVER);
+    step_end(&s);
+    assert_int_equal(card("9999010000000011", "", "280131", ""), EMV_GO_ON);
+    step_end(&s);
+    assert_int_equal(card("9999010000000011", "", "", ""),
+                     EMV_GO_ON); /* who needs it will miss it */
+    assert_string_equal(s.result.card.expiry, "");
+    step_end(&s);
+}
+
+static void reference(const char *text, const char *wanted)
+{
+    step_begin(&s);
+    step_set(&s, 0x5A, "9999010000000011");
+    assert_int_equal(emv_data_set(&s.k.data, 0x9F24, EMV_FROM_CARD, text, strlen(text)), DP_OK);
+    assert_int_equal(emv_card_data_fill(&s.k), EMV_GO_ON);
+    assert_string_equal(s.result.summary.par, wanted);
+    step_end(&s);
+}
+
+static void an_account_reference_is_29_capitals_and_digits(void **state)
+{
+    reference("Q1JZ58W2AV3N6XK7C0DM4HTBGR9EY", "Q1JZ58W2AV3N6XK7C0DM4HTBGR9EY");
+    reference("Q1JZ58W2AV3N6XK7C0DM4HTBGR9E", "");
+    reference("Q1JZ58W2AV3N6XK7C0DM4HTBGR9Ey", "");
+    reference("Q1JZ58W2AV3N6XK7C0DM4HTBGR9E[", "");
+    reference("Q1JZ58W2AV3N6XK7C0DM4HTBGR9E:", "");
+    reference("Q1JZ58W2AV3N6XK7C0DM4HTBGR9E/", "");
+}
+
+/* ---- lists, filled ---- */
+
+static void values_are(const char *dol, const char *wanted)
+{
+    struct emv_values v;
+    struct dp_bytes w;
+    assert_int_equal(emv_dol_values(&s.k, step_hex(dol), &v), DP_OK);
+    w = step_hex(wanted);
+    assert_int_equal(v.n, w.n);
+    assert_memory_equal(v.p, w.p, w.n);
+}
+
+static void results_so_far_are_told_as_they_stand(void **state)
+{
+    step_begin(&s);
+    emv_tvr_set(&s.k, TVR_EXPIRED);
+    s.k.tsi[0] = 0xE0;
+    memcpy(s.k.cvm_results, "\x1E\x03\x00", 3);
+    values_are("95059B029F3403", "0040000000E0001E0300");
+    values_are("9C019F02065F2A02DF7F02", "0000000000235009780000");
+    step_end(&s);
+}
+
+static void a_tc_hash_is_over_the_cards_list_or_the_terminals(void **state)
+{
+    struct emv_values card, own, v;
+    step_begin(&s);
+    memcpy(s.aids[0].tdol, "\x9F\x02\x06", 3);
+    s.aids[0].tdol_n = 3;
+    assert_int_equal(emv_dol_values(&s.k, step_hex("9814"), &own), DP_OK);
+    assert_int_equal(own.n, 20);
+    step_tvr(&s, "0000000080");
+    step_end(&s);
+    step_begin(&s);
+    step_set(&s, 0x97, "9F02069F3704");
+    assert_int_equal(emv_dol_values(&s.k, step_hex("9814"), &card), DP_OK);
+    step_tvr(&s, "0000000000");
+    assert_memory_not_equal(card.p, own.p, 20);
+    step_set(&s, 0x97, "9F02");
+    assert_int_equal(emv_dol_values(&s.k, step_hex("9814"), &v), DP_ERR_SHORT);
+    step_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +426,12 @@ int main(void)
         cmocka_unit_test(card_data_are_read),
         cmocka_unit_test(card_data_that_do_not_agree_or_are_no_digits_end_the_payment),
         cmocka_unit_test(mandatory_elements_and_sound_lists_are_demanded),
+        cmocka_unit_test(a_file_locator_has_a_longest),
+        cmocka_unit_test(more_signed_records_than_there_is_room_for_authenticate_nobody),
+        cmocka_unit_test(expiry_dates_have_a_month),
+        cmocka_unit_test(an_account_reference_is_29_capitals_and_digits),
+        cmocka_unit_test(results_so_far_are_told_as_they_stand),
+        cmocka_unit_test(a_tc_hash_is_over_the_cards_list_or_the_terminals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,12 +63,38 @@ static void usage_control_is_for_goods_and_services_at_home_and_abroad(void **st
     step_end(&s);
 }
 
+static void data_that_say_nothing_sound_restrict(void **state)
+{
+    leads_to(0x5F24, "", "0040000000");       /* no date: expired */
+    leads_to(0x5F24, "2A1231", "0040000000"); /* no digits */
+    leads_to(0x5F25, "2A0101", "0020000000");
+    leads_to(0x5F25, "", "0000000000");
+    leads_to(0x9F08, "000100", "0080000000"); /* of another length */
+    leads_to(0x9F07, "", "0000000000");       /* no usage control */
+}
+
+static void a_refund_needs_no_leave_for_goods(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        step_begin(&s);
+        s.transaction.type = i == 0 ? 0x00 : 0x20;
+        step_set(&s, 0x5F24, "281231");
+        step_set(&s, 0x5F28, "0056");
+        step_set(&s, 0x9F07, "0100");
+        assert_int_equal(emv_restrict(&s.k), EMV_GO_ON);
+        step_tvr(&s, i == 0 ? "0010000000" : "0000000000");
+        step_end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_that_differ_are_noted),
         cmocka_unit_test(dates_are_compared_to_the_day),
         cmocka_unit_test(usage_control_is_for_goods_and_services_at_home_and_abroad),
+        cmocka_unit_test(data_that_say_nothing_sound_restrict),
+        cmocka_unit_test(a_refund_needs_no_leave_for_goods),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
