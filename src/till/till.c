@@ -25,6 +25,7 @@
 #define STREAMS_MAX    4     /* so that listeners leave room for payments */
 #define BEAT_MS        15000 /* a stream speaks as often: else a dead listener is not noticed */
 #define SILENT_MAX_S   30 /* a connection that says nothing ends; to wait for us is not silence */
+#define SELDOM_MS      60000 /* between two lines about what somebody else can do without end */
 
 /* One HTTP exchange. */
 struct exchange {
@@ -44,6 +45,13 @@ struct exchange {
     size_t event_n, event_sent;
 };
 
+/* What the log has been told of, and how much of it since. */
+struct seldom {
+    bool told;
+    int64_t told_ms;
+    unsigned n;
+};
+
 struct dp_till {
     struct dp_till_config config;
     struct MHD_Daemon *daemon;
@@ -53,12 +61,30 @@ struct dp_till {
     struct dp_pay_event events[EVENTS_KEPT];
     uint64_t events_n; /* ever */
     int64_t next_beat_ms;
+    struct seldom refused, turned_away;
 };
+
+static int64_t now_ms(void)
+{
+    const struct dp_clock *clock = dp_clock_system();
+    return clock->mono_ms(clock->ctx);
+}
+
+/* The first time at once; then how often, once in a while: nobody may fill the disk by knocking. */
+static unsigned seldom(struct seldom *s)
+{
+    unsigned n = ++s->n;
+    if (s->told && now_ms() - s->told_ms < SELDOM_MS)
+        return 0;
+    *s = (struct seldom){true, now_ms(), 0};
+    return n;
+}
 
 /* ---- who may speak ---- */
 
-static bool peer_allowed(const struct dp_till *t, int fd)
+static bool peer_allowed(struct dp_till *t, int fd)
 {
+    unsigned times;
     struct ucred peer;
     socklen_t n = sizeof peer;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0)
@@ -68,7 +94,10 @@ static bool peer_allowed(const struct dp_till *t, int fd)
     for (size_t i = 0; i < t->config.allow_uids_n; i++)
         if (t->config.allow_uids[i] == peer.uid)
             return true;
-    dp_log(DP_LOG_WARNING, "a program of user %u was refused at the till", peer.uid);
+    times = seldom(&t->refused);
+    if (times > 0)
+        dp_log(DP_LOG_WARNING, "a program of user %u was refused at the till (%u times)", peer.uid,
+               times);
     return false;
 }
 
@@ -89,7 +118,10 @@ static void accept_some(struct dp_till *t)
             (void)send(fd, no, sizeof no - 1, MSG_NOSIGNAL);
             (void)close(fd);
         } else if (MHD_add_connection(t->daemon, fd, (struct sockaddr *)&from, from_n) != MHD_YES) {
-            dp_log(DP_LOG_WARNING, "till: no more than %d connections", DP_TILL_CONNECTIONS_MAX);
+            unsigned n = seldom(&t->turned_away);
+            if (n > 0)
+                dp_log(DP_LOG_WARNING, "till: no more than %d connections (%u turned away)",
+                       DP_TILL_CONNECTIONS_MAX, n);
         }
     }
 }
@@ -370,12 +402,6 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **own,
 }
 
 /* ---- public ---- */
-
-static int64_t now_ms(void)
-{
-    const struct dp_clock *clock = dp_clock_system();
-    return clock->mono_ms(clock->ctx);
-}
 
 static void log_http(void *cls, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
