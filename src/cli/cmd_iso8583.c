@@ -131,6 +131,16 @@ static const struct dp_iso8583_layout *chosen(const struct iso8583_options *o)
     return found;
 }
 
+static int export_json(const char *name, const char *text, size_t n)
+{
+    json_t *out = json_pack("{s:s,s:s%}", "profile", name, "layout", text, n);
+    int status = out != NULL && json_dumpf(out, stdout, JSON_COMPACT) == 0 && puts("") >= 0
+                     ? CLI_DONE
+                     : CLI_FAILED;
+    json_decref(out);
+    return status;
+}
+
 static int cmd_layout(const struct iso8583_options *o)
 {
     static struct dp_iso8583_layout layout;
@@ -146,6 +156,8 @@ static int cmd_layout(const struct iso8583_options *o)
             return failed(o->words[2], "no such profile");
         if (dp_iso8583_layout_text(known, text, sizeof text, &n) < 0)
             return CLI_FAILED;
+        if (o->json)
+            return export_json(known->name, text, n);
         return fwrite(text, 1, n, stdout) == n ? CLI_DONE : CLI_FAILED;
     }
     if (strcmp(o->words[1], "check") != 0)

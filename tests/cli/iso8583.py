@@ -266,6 +266,8 @@ def a_layout_is_exported_checked_and_used(folder):
     for name in ('iso93-pos', 'iso87-bcd', 'iso87-ascii'):
         done = iso8583('layout', 'export', name)
         assert done.returncode == 0 and f'profile {name}\n' in done.stdout, done.stderr
+        as_json = json.loads(iso8583('layout', 'export', name, '--json').stdout)
+        assert as_json == {'profile': name, 'layout': done.stdout}, as_json
         path = f'{folder}/{name}.layout'
         with open(path, 'w', encoding='utf-8') as f:
             f.write(done.stdout)
