@@ -398,14 +398,15 @@ class Transaction:
 
 class Ledger:
     def __init__(self):
-        self.transactions, self.closed = {}, False
+        self.transactions, self.closed, self.before = {}, False, None
 
     def see(self, r):
         """None, or why the record cannot stand here."""
         kind, seq = r[2], r[3]
         if (seq == 0) != (kind == OPEN):
             return "OPEN is the first record and no other"
-        if self.closed and kind not in (CHECKPOINT, RECOVERY):
+        before, self.before = self.before, kind
+        if self.closed and (kind not in (CHECKPOINT, RECOVERY) or kind == before == CHECKPOINT):
             return "a record after CLOSE"
         if kind == CLOSE:
             self.closed = True
@@ -514,6 +515,9 @@ class Segment:
                 if self.zeros_from > at:
                     rule = "frame-crc"
                 break
+            if frame == "frame-padding":  # no crash leaves it so
+                self.finding = Finding(frame, "the padding is not zero", self.number, at, seq)
+                return
             if isinstance(frame, str):
                 rule = frame
                 break
@@ -594,23 +598,13 @@ class Verifier:
             raise Finding("seq-gap", "the segment begins with another record than is due", number, 0, self.records)
         if h.leaf != self.leaf:
             raise Finding("prev-hash", "the segment does not continue the one before", number, 0, self.records)
-        named = list(self.pending)
         s.read(self.records)
         for frame in s.frames:
             self.place = (number, frame.offset, self.records)
             if frame.signature is not None:
                 self.signature(*frame.signature)
                 continue
-            record = read_record(frame.payload, self.place)
-            if record[2] == RECOVERY:
-                if not named or record[52] != named[0]:
-                    raise Finding("recovery-mismatch", "RECOVERY names what is not there", *self.place)
-                named.pop(0)
-                self.pending.pop(0)
-            elif named:
-                place = (named[0][0], named[0][1], self.records)
-                raise Finding("recovery-mismatch", "a torn batch without a RECOVERY", *place)
-            self.record(record, frame.payload)
+            self.record(read_record(frame.payload, self.place), frame.payload)
         if s.finding is not None:
             raise s.finding
         if s.damage is not None:
@@ -625,21 +619,30 @@ class Verifier:
             raise Finding("prev-hash", "the record before it is another", *self.place)
         if r[5] != self.journal:
             raise Finding("journal-id", "a record of another journal", *self.place)
-        if r[2] in (OPEN, KEY_ROTATE):
-            self.epoch_key(r)
+        self.recovery(r)
         why = self.ledger.see(r)
         if why is not None:
             raise Finding("state-machine", f"record {seq}: {why}", *self.place)
         add_totals(self.totals, r, self.ledger.amount(r) if r[2] in Transaction.STEPS else 0)
         if (r[2] in CARRY_TOTALS or 33 in r) and r.get(33) != self.totals:
             raise Finding("totals", "the totals are not the sum of the records", *self.place)
-        if r[2] == CHECKPOINT:
+        if r[2] in (OPEN, KEY_ROTATE):
+            self.epoch_key(r)
+        elif r[2] == CHECKPOINT:
             self.checkpoint(r)
         self.leaf = sha256(b"\x00", payload)
         self.tree.append(self.leaf)
         self.records += 1
         if self.head is not None and self.records == self.head["size"]:
             self.at_head()
+
+    def recovery(self, r):
+        if r[2] == RECOVERY:
+            if not self.pending or r[52] != self.pending[0]:
+                raise Finding("recovery-mismatch", "RECOVERY names what is not there", *self.place)
+            self.pending.pop(0)
+        elif self.pending:
+            raise Finding("recovery-mismatch", "a torn batch without a RECOVERY", *self.place)
 
     def at_head(self):
         if self.head["journal"] != self.journal:
@@ -700,7 +703,7 @@ class Verifier:
 
     def signature(self, seq, data):
         def bad(rule, words):
-            raise Finding(rule, words, self.place[0], self.place[1], seq)
+            raise Finding(rule, words, self.place[0], self.place[1], min(seq, self.records))
         if self.last is None or self.last["seq"] != seq or self.last["signed"]:
             bad("signature-invalid", "a signature for no checkpoint that waits for one")
         try:

@@ -261,6 +261,14 @@ static void padding_edited(struct corpus *c)
     bytes(c)[offset_of(c, i + 1) - 1] = 1;
 }
 
+static void last_padding_edited(struct corpus *c)
+{
+    while ((12 + c->f.parts[c->f.n - 1].n) % 8 == 0)
+        c->f.n--;
+    store(c);
+    bytes(c)[offset_of(c, c->f.n) - 1] = 1;
+}
+
 static void write_frame(struct corpus *c, int i, uint64_t seq, uint32_t batch)
 {
     const struct forge_part *p = &c->f.parts[i];
@@ -938,6 +946,7 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("frame-crc", frame_zeroed),
     CAUGHT("frame-crc", damage_under_the_anchor),
     CAUGHT("frame-padding", padding_edited),
+    CAUGHT("frame-padding", last_padding_edited),
     CAUGHT("frame-batch", batch_in_an_earlier_one),
     CAUGHT("frame-batch", batch_that_is_no_frame),
     CAUGHT("frame-batch", batch_in_the_future),
