@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,11 +91,27 @@ static void make_softhsm(const struct fixture *f)
              "--pin 1234567 --so-pin 7654321 >/dev/null");
 }
 
+/* Until it listens: its file is there a little earlier. */
+static void await(const struct fixture *f, const char *name_)
+{
+    const struct timespec pause = {.tv_nsec = 2000000};
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    bool listens = false;
+    (void)snprintf(a.sun_path, sizeof a.sun_path, "%s/tpm/%s", f->dir, name_);
+    for (int i = 0; i < 5000 && !listens; i++) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(fd >= 0);
+        listens = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
+        (void)close(fd);
+        if (!listens)
+            (void)nanosleep(&pause, NULL);
+    }
+    assert_true(listens);
+}
+
 static void start_swtpm(struct fixture *f)
 {
     char state[128], server[128], control[128];
-    struct stat st;
-    const struct timespec pause = {.tv_nsec = 2000000};
     shell(f, "umask 077 && mkdir tpm && printf 'a TPM authorisation\\n' >auth");
     (void)snprintf(state, sizeof state, "dir=%s/tpm", f->dir);
     (void)snprintf(server, sizeof server, "type=unixio,path=%s/tpm/socket", f->dir);
@@ -110,10 +127,8 @@ static void start_swtpm(struct fixture *f)
                      "--ctrl", control, "--flags", "not-need-init,startup-clear", (char *)NULL);
         _exit(127);
     }
-    (void)snprintf(server, sizeof server, "%s/tpm/socket", f->dir);
-    for (int i = 0; i < 5000 && stat(server, &st) != 0; i++)
-        (void)nanosleep(&pause, NULL);
-    assert_int_equal(stat(server, &st), 0);
+    await(f, "socket");
+    await(f, "socket.ctrl");
 }
 
 static void end_swtpm(struct fixture *f)
