@@ -144,10 +144,12 @@ void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
         return;
     }
     if (p->pending.busy) {
-        if (now >= p->pending.deadline_ms)
+        if (now >= p->pending.deadline_ms) {
             forward_failed(p, p->pending.link_id);
-        else if (p->pending.deadline_ms - now < *wait)
+            *wait = 0; /* for whoever waited for the link */
+        } else if (p->pending.deadline_ms - now < *wait) {
             *wait = p->pending.deadline_ms - now;
+        }
         return;
     }
     if (!p->link_up || p->held || p->door.state != DOOR_IDLE)

@@ -976,6 +976,55 @@ static void payment_at_the_door_waits_for_the_message_under_way(void **state)
     assert_int_equal(world_result(&w, 1)->state, DP_PAY_APPROVED);
 }
 
+/* Nobody else wakes the machine: it says itself that there is something to do at once. */
+static void payment_that_waits_goes_on_as_soon_as_the_message_before_it_is_out_of_time(void **state)
+{
+    (void)state;
+    dp_payment_link_up(w.p, true);
+    assert_int_equal(world_mti(&w), 1804);
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    w.sent_n = 0; /* the sign-on is lost */
+    w.now += w.params->acquirer.online_timeout_ms;
+    assert_int_equal(dp_payment_tick(w.p), 0);
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 1200);
+}
+
+/* The customer's signature is wrong: the postal worker's Reversal undoes it, sent or not. */
+static void refused_signature_ends_in_a_void_or_a_reversal(void **state)
+{
+    struct dp_pay_result r;
+    struct books b;
+    (void)state;
+    w.cvm = DP_EMV_CVM_SIGNATURE;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    r = *world_result(&w, 1);
+    assert_true(r.pending_signature);
+    world_reverse(&w, 2, "R1", r.tx);
+    assert_int_equal(world_result(&w, 2)->mode, DP_MODE_VOID);
+    link_up();
+    world_pay(&w, 3, "S3", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    r = *world_result(&w, 3);
+    assert_true(r.pending_signature);
+    world_kill(&w); /* it is for the sale to say, whatever happens meanwhile */
+    assert_int_equal(world_status(&w, "S3").state, DP_PAY_APPROVED);
+    world_reverse(&w, 4, "R4", r.tx);
+    link_up();
+    world_forward_all(&w, 0);
+    assert_balanced(&b);
+    assert_int_equal(b.voids, 1);
+    assert_int_equal(b.reversals, 1);
+    assert_int_equal(b.last_forwarded.result, 3);
+    assert_true(world_status(&w, "S3").reversed);
+}
+
 static void held_messages_stay_until_released(void **state)
 {
     (void)state;
@@ -1240,6 +1289,8 @@ int main(void)
         TEST(round_ends_with_its_batch_and_takes_its_key_along),
         TEST(settlement_without_answer_settles_nothing),
         TEST(payment_at_the_door_waits_for_the_message_under_way),
+        TEST(payment_that_waits_goes_on_as_soon_as_the_message_before_it_is_out_of_time),
+        TEST(refused_signature_ends_in_a_void_or_a_reversal),
         TEST(held_messages_stay_until_released),
         TEST(dual_message_is_completed_by_an_advice_under_the_same_numbers),
         TEST(deferred_payment_under_dual_message_is_forwarded_once),
