@@ -131,7 +131,7 @@ static void start_swtpm(struct fixture *f)
     await(f, "socket.ctrl");
 }
 
-static void end_swtpm(struct fixture *f)
+void fixture_end_tpm(struct fixture *f)
 {
     int status;
     if (f->tpm <= 0)
@@ -187,7 +187,7 @@ int fixture_make(const char *kind, struct fixture *f)
 void fixture_remove(struct fixture *f)
 {
     dp_hsm_free(&f->hsm);
-    end_swtpm(f);
+    fixture_end_tpm(f);
     shell(f, "rm -rf \"$PWD\"");
 }
 

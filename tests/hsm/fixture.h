@@ -21,6 +21,8 @@ int fixture_make(const char *kind, struct fixture *f);
 /* The same, without provisioning or opening it. */
 int fixture_make_bare(const char *kind, struct fixture *f);
 void fixture_remove(struct fixture *f);
+/* The TPM dies. */
+void fixture_end_tpm(struct fixture *f);
 /* Closes and opens again. */
 void fixture_reopen(struct fixture *f);
 

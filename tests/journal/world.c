@@ -27,7 +27,7 @@ static void shell(const struct world *w, const char *what)
     DP_ASSERT(system(command) == 0);
 }
 
-void world_make(struct world *w)
+void world_make_on(struct world *w, const char *uri, struct dp_hsm *hsm)
 {
     static struct dp_clock clock;
     /* the token's flushes are not what is tested here: in memory where there is such a place */
@@ -35,9 +35,14 @@ void world_make(struct world *w)
     memset(w, 0, sizeof *w);
     snprintf(w->dir, sizeof w->dir, "%s/dp-journal-XXXXXX", tmp);
     DP_ASSERT(mkdtemp(w->dir) != NULL);
-    snprintf(w->uri, sizeof w->uri, "soft:%s/token", w->dir);
-    DP_ASSERT(dp_hsm_provision(w->uri) == DP_OK);
-    DP_ASSERT(dp_hsm_open(w->uri, &w->hsm) == DP_OK);
+    if (hsm == NULL) {
+        snprintf(w->uri, sizeof w->uri, "soft:%s/token", w->dir);
+        DP_ASSERT(dp_hsm_provision(w->uri) == DP_OK);
+        DP_ASSERT(dp_hsm_open(w->uri, &w->hsm) == DP_OK);
+    } else {
+        snprintf(w->uri, sizeof w->uri, "%s", uri);
+        w->hsm = hsm;
+    }
     memstore_init(&w->mem);
     w->now = 1790000000000;
     clock = (struct dp_clock){&w->now, now_ms, now_ms, quality};
@@ -46,6 +51,11 @@ void world_make(struct world *w)
     w->config.random = dp_random_system();
     w->config.reserve_bytes = 65536;
     w->segment_bytes = 8192;
+}
+
+void world_make(struct world *w)
+{
+    world_make_on(w, NULL, NULL);
 }
 
 void world_remove(struct world *w)

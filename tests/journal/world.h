@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A soft token, a clock that stands still unless it is moved, and payments' records. */
+/* A token (soft:, unless said), a clock that stands still unless it is moved, and payments'
+ * records. */
 #ifndef DP_TESTS_JOURNAL_WORLD_H
 #define DP_TESTS_JOURNAL_WORLD_H
 
@@ -8,7 +9,7 @@
 #include "memstore.h"
 
 struct world {
-    char dir[96], uri[128];
+    char dir[96], uri[512];
     struct dp_hsm *hsm;
     struct memstore mem;
     struct dp_journal_config config;
@@ -21,6 +22,8 @@ struct world {
 };
 
 void world_make(struct world *w);
+/* The same on another key store, open at hsm; world_remove closes it. */
+void world_make_on(struct world *w, const char *uri, struct dp_hsm *hsm);
 void world_remove(struct world *w);
 /* dp_journal_open over the store in memory. */
 int world_open(struct world *w);
