@@ -73,6 +73,24 @@ def unlinked(root):
             yield f'README.md: does not link docs/{name}'
 
 
+def misnamed(root):
+    """[file.c](path): `name`, `name`: functions and tests named behind a link to a source are in it."""
+    named = re.compile(r'\]\(([^)\s]+\.(?:c|h|py))\): ((?:`\w+`(?:, )?)+)')
+    for path in markdown(root):
+        with open(os.path.join(root, path), encoding='utf-8') as f:
+            lines = f.read().split('\n')
+        for number, line in enumerate(lines, 1):
+            for target, names in named.findall(line):
+                source = os.path.join(root, os.path.dirname(path), target)
+                if not os.path.isfile(source):
+                    continue  # every_link_leads_somewhere
+                with open(source, encoding='utf-8') as f:
+                    text = f.read()
+                for name in re.findall(r'\w+', names):
+                    if not re.search(rf'\b{name}\b', text):
+                        yield f'{path}:{number}: {name} is not in {target}'
+
+
 def main():
     root = sys.argv[1]
     readme = os.path.isfile(os.path.join(root, 'README.md'))
@@ -80,6 +98,7 @@ def main():
         ('every_link_leads_somewhere', list(broken(root))),
         ('every_room_is_two_clicks_from_readme',
          list(far_rooms(root)) if readme else ['there is no README.md']),
+        ('names_behind_a_link_to_a_source_are_in_it', list(misnamed(root))),
         ('every_document_is_linked_from_readme', list(unlinked(root)) if readme else [])]))
 
 
