@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <mbedtls/rsa.h>
 #include <psa/crypto.h>
 
 #include "emv/rsa.h"
+#include "measure.h"
 #include "tests/emv/instant.h"
 
 #define N_DEFAULT      300
@@ -85,25 +85,6 @@ static bool ours(enum dp_emv_outcome wanted)
 
 /* ---- one run ---- */
 
-static int64_t now_ns(void)
-{
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int by_size(const void *a, const void *c)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)c;
-    return (x > y) - (x < y);
-}
-
-static int64_t median(int64_t *values, unsigned n)
-{
-    qsort(values, n, sizeof values[0], by_size);
-    return values[n / 2];
-}
-
 /* Records the card and, in one payment with it, the kernel's RSA. */
 static bool begin(const char *card)
 {
@@ -121,17 +102,17 @@ static bool begin(const char *card)
 
 static bool measure(unsigned i, enum dp_emv_outcome wanted)
 {
-    int64_t start = now_ns(), half;
+    int64_t start = measure_now_ns(), half;
     if (!raw())
         return false;
-    half = now_ns();
+    half = measure_now_ns();
     b.raw[i] = half - start;
     if (!instant_begin(&b.card))
         return false;
-    start = now_ns();
+    start = measure_now_ns();
     if (!ours(wanted))
         return false;
-    b.ours[i] = now_ns() - start;
+    b.ours[i] = measure_now_ns() - start;
     instant_end(&b.card);
     return true;
 }
@@ -160,7 +141,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "emv: the measurement failed\n");
         return 1;
     }
-    int64_t alone = median(b.raw, n), whole = median(b.ours, n);
+    int64_t alone = measure_median(b.raw, n), whole = measure_median(b.ours, n);
     (void)printf("{\"bench\": \"emv\", \"card\": \"%s\", \"n\": %u, \"commands\": %u, "
                  "\"rsa_operations\": %zu, \"raw_ns\": %lld, \"ours_ns\": %lld, "
                  "\"ratio_percent\": %lld}\n",

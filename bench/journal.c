@@ -12,10 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <doorpay/journal.h>
+
+#include "measure.h"
 
 #define N_DEFAULT    200
 #define N_MAX        2000
@@ -34,21 +35,7 @@ struct bench {
 
 static int64_t now_us(void)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static int64_t median(int64_t *values, unsigned n)
-{
-    qsort(values, n, sizeof values[0], by_size);
-    return values[n / 2];
+    return measure_now_ns() / 1000;
 }
 
 static bool begin(struct bench *b)
@@ -144,11 +131,11 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "journal: the measurement failed\n");
         return 1;
     }
-    int64_t raw = median(b.raw, b.n), flush = median(b.flush, b.n);
+    int64_t raw = measure_median(b.raw, b.n), flush = measure_median(b.flush, b.n);
     (void)printf("{\"bench\": \"journal\", \"n\": %u, \"raw_us\": %lld, \"flush_us\": %lld, "
                  "\"ratio_percent\": %lld, \"checkpoint_us\": %lld}\n",
                  b.n, (long long)raw, (long long)flush,
                  (long long)(raw > 0 ? flush * 100 / raw : 0),
-                 (long long)median(b.checkpoint, b.n));
+                 (long long)measure_median(b.checkpoint, b.n));
     return 0;
 }
