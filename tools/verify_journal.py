@@ -642,7 +642,7 @@ class Verifier:
                 raise Finding("recovery-mismatch", "RECOVERY names what is not there", *self.place)
             self.pending.pop(0)
         elif self.pending:
-            raise Finding("recovery-mismatch", "a torn batch without a RECOVERY", *self.place)
+            raise Finding("frame-crc", "damage that no RECOVERY accounts for", *self.pending[0][:2], self.records)
 
     def at_head(self):
         if self.head["journal"] != self.journal:

@@ -155,6 +155,12 @@ static void many_segments(struct corpus *c)
     DP_ASSERT(memstore_segment(&c->w.mem, 4) != NULL);
 }
 
+static void damage_that_nothing_names(struct corpus *c)
+{
+    many_segments(c);
+    memstore_segment(&c->w.mem, 2)->data[8190] = 0x55;
+}
+
 static void name_segment(struct corpus *c, uint32_t from, uint32_t to)
 {
     (void)snprintf(memstore_segment(&c->w.mem, from)->name, 48, "seg-%08u.dpj", to);
@@ -945,6 +951,7 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("frame-crc", frame_length_edited),
     CAUGHT("frame-crc", frame_zeroed),
     CAUGHT("frame-crc", damage_under_the_anchor),
+    CAUGHT("frame-crc", damage_that_nothing_names),
     CAUGHT("frame-padding", padding_edited),
     CAUGHT("frame-padding", last_padding_edited),
     CAUGHT("frame-batch", batch_in_an_earlier_one),
