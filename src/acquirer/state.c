@@ -118,6 +118,21 @@ static void unchain(struct dp_acquirer *a, int32_t i)
     *at = a->messages[i].next_tx;
 }
 
+/* m's transaction waits for something that m may matter to. What was taken back, and is answered
+ * for, does not matter to a deferred payment that is asked for again. */
+static bool is_wanted(const struct dp_acquirer *a, const struct message *m)
+{
+    const struct message *other = NULL;
+    if (m->state == STATE_OPEN || m->state == STATE_QUEUED)
+        return true;
+    while ((other = next_of_tx_const(a, m->tx, other)) != NULL)
+        if (other->state == STATE_OPEN ||
+            (other->state == STATE_QUEUED &&
+             (other->kind != MESSAGE_DEFERRED || m->state != STATE_CLOSED)))
+            return true;
+    return false;
+}
+
 /* A free place, or that of a message which nothing waits for any more. */
 static int32_t place(struct dp_acquirer *a)
 {
@@ -125,11 +140,7 @@ static int32_t place(struct dp_acquirer *a)
         return (int32_t)a->n++;
     for (uint32_t tried = 0; tried < DP_ACQUIRER_MESSAGES_MAX; tried++) {
         int32_t i = (int32_t)(a->cursor++ % DP_ACQUIRER_MESSAGES_MAX);
-        const struct message *m = &a->messages[i], *other = NULL;
-        bool wanted = m->state == STATE_OPEN || m->state == STATE_QUEUED;
-        while (!wanted && (other = next_of_tx_const(a, m->tx, other)) != NULL)
-            wanted = other->state == STATE_OPEN || other->state == STATE_QUEUED;
-        if (!wanted) {
+        if (!is_wanted(a, &a->messages[i])) {
             unchain(a, i);
             return i;
         }

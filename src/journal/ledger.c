@@ -29,6 +29,7 @@ struct entry {
     bool closed;   /* PAYMENT: has its OUTCOME; others: answered, or taken back without an answer */
     bool reversed; /* a REVERSAL names this stan; PAYMENT: void */
     bool forwarded;
+    bool refused;       /* the acquirer declined it: there is nothing to take back */
     bool authorisation; /* REQUESTED: an 1100; a completion under the same STAN captures it */
     bool completing;    /* ... which is still to be answered */
     uint32_t open_stan; /* PAYMENT: a REQUESTED nothing has closed yet */
@@ -193,6 +194,7 @@ static const char *see_outcome(struct ledger *l, const struct dp_record *r, stru
     if (p->open_stan != 0 && r->stan == p->open_stan &&
         (r->mode == DP_MODE_ONLINE || (r->mode == DP_MODE_DECLINED && r->action_code[0] != '\0'))) {
         v->message->closed = true;
+        v->message->refused = r->mode == DP_MODE_DECLINED;
         v->message->completing = v->message->authorisation && r->mode == DP_MODE_ONLINE;
         p->open_stan = 0;
     }
@@ -212,6 +214,8 @@ static const char *see_reversal(struct ledger *l, const struct dp_record *r, str
         return "REVERSAL of an unknown transaction";
     if (m->what != REQUESTED && m->what != ADVICE)
         return "REVERSAL of a message that was never sent";
+    if (m->refused)
+        return "REVERSAL of a message that was declined";
     if (m->reversed || p->reversed)
         return "a second REVERSAL of the same message";
     if (r->amount.minor != p->amount)
@@ -285,6 +289,7 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
     if (r->result != GIVEN_UP && reversal != (r->result == 3))
         return "FORWARDED has a result that its message cannot have";
     m->closed = true;
+    m->refused = r->result == 2;
     m->completing = m->authorisation && r->result == 1;
     if (p->open_stan == m->stan)
         p->open_stan = 0;

@@ -140,6 +140,25 @@ static void a_deferred_payment_is_asked_again_under_a_new_stan_after_its_reversa
     assert_int_equal(wait_at(INT32_MAX), -1);
 }
 
+/* A host that takes reversals and never answers a request: what was taken back makes room. */
+static void a_deferred_payment_may_be_asked_for_ever(void **state)
+{
+    world_deferred(&w, 1, 100);
+    for (unsigned i = 0; i < DP_ACQUIRER_MESSAGES_MAX / 2 + 10; i++) {
+        dp_acquirer_kick(w.a);
+        assert_job(1, DP_ACQUIRER_JOB_DEFERRED, 1);
+        (void)world_reverse(&w, 1, job.record.stan, 4021);
+        dp_acquirer_failed(w.a, &job, 0);
+        dp_acquirer_kick(w.a);
+        assert_job(1, DP_ACQUIRER_JOB_REVERSAL, 1);
+        answered(400, DP_ACQUIRER_REVERSAL);
+    }
+    dp_acquirer_kick(w.a);
+    assert_job(1, DP_ACQUIRER_JOB_DEFERRED, 1);
+    answered(0, DP_ACQUIRER_DEFERRED);
+    assert_int_equal(captured(1), job.record.stan);
+}
+
 static void a_payment_deferred_after_a_time_out_waits_for_the_reversal(void **state)
 {
     uint32_t stan = world_online(&w, 1, 100);
@@ -357,6 +376,7 @@ int main(void)
         UNIT(reversals_go_first_then_the_oldest),
         UNIT(an_advice_goes_before_its_own_reversal),
         UNIT(a_deferred_payment_is_asked_again_under_a_new_stan_after_its_reversal),
+        UNIT(a_deferred_payment_may_be_asked_for_ever),
         UNIT(a_payment_deferred_after_a_time_out_waits_for_the_reversal),
         UNIT(a_declined_deferred_payment_is_asked_no_more),
         UNIT(an_unsent_sale_can_be_void_and_a_sent_one_not),

@@ -75,9 +75,10 @@ static void nothing_ends_twice_or_begins_late(void **state)
            "I !I", "I On0 !I", "I On0 !On0", "I Qo1 Oo1 !Oo1", "I Qo1 !Qo2", "I Qo1 Oo1 !Qo2",
            "I Qo1 R2<1 !Qo1", "I Qo1 Oo1 R2<1 !R3<1", "I Of1 V !V", "I Of1 F11 !F11",
            "I Of1 F11 !F41", "I Od0 Qd1 F11 !F11", "I Qo1 R2<1 On0 F32 !F32", "I Od0 Qd1 R2<1 !F11",
-           "!F40", "I !F40", "I Od0 !F10", "I Od0 !F20", "I Od0 F40 !F40", "I Od0 F40 !Qd1",
-           "I Od0 F40 !V", "I Od0 V !F40", "I Of1 !F40", "I On0 !F40", "I Od0 Qd1 !F40",
-           "I Od0 Qd1 F11 !F40", "I Od0 Qd1 F21 !Qd2", "I Od0 !F4$0");
+           "I Qo1 Or1 !R2<1", "I Od0 Qd1 F21 !R2<1", "I Of1 F21 !R2<1", "!F40", "I !F40",
+           "I Od0 !F10", "I Od0 !F20", "I Od0 F40 !F40", "I Od0 F40 !Qd1", "I Od0 F40 !V",
+           "I Od0 V !F40", "I Of1 !F40", "I On0 !F40", "I Od0 Qd1 !F40", "I Od0 Qd1 F11 !F40",
+           "I Od0 Qd1 F21 !Qd2", "I Od0 !F4$0");
 }
 
 static void what_is_open_is_closed_first(void **state)
