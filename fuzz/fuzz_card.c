@@ -440,7 +440,7 @@ static void payment(struct world *w)
                                        .aids_n = 2,
                                        .ca_keys = ca_keys,
                                        .ca_keys_n = 3};
-    struct dp_emv_ops ops = {w, policy, online, NULL, NULL, NULL};
+    struct dp_emv_ops ops = {w, policy, online, NULL, NULL, NULL, NULL};
     struct dp_card_info info = {.interface = DP_INTERFACE_CONTACT, .protocol = DP_PROTOCOL_T1};
     static struct dp_emv_result result;
     struct dp_card_reader reader;

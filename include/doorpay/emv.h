@@ -40,6 +40,12 @@ struct dp_emv_aid {
     uint64_t cl_transaction_limit, cl_cvm_limit, cl_floor_limit;
 };
 
+/* An issuer's certificate that its scheme took back. */
+struct dp_emv_revoked {
+    uint8_t rid[5], index; /* the CA key it was signed with */
+    uint8_t serial[3];
+};
+
 struct dp_emv_terminal {
     char tid[9], mid[16], mcc[5], merchant_name[41], acquirer_id[12];
     uint16_t country; /* ISO 3166 numeric */
@@ -50,6 +56,8 @@ struct dp_emv_terminal {
     size_t aids_n;
     const struct dp_emv_ca_key *ca_keys;
     size_t ca_keys_n;
+    const struct dp_emv_revoked *revoked;
+    size_t revoked_n;
 };
 
 /* ---- what is to be paid ---- */
@@ -69,6 +77,8 @@ struct dp_emv_transaction {
     /* EU 2015/751 art. 8: an AID the customer chose; aid_n 0: the card's priority */
     uint8_t chosen_aid[16];
     uint8_t chosen_aid_n;
+    bool
+        choice_wanted; /* several and none chosen: end with REASON_CHOICE, the list goes to offer */
 };
 
 /* ---- what was seen and decided ---- */
@@ -105,7 +115,9 @@ enum dp_emv_reason {
     DP_EMV_REASON_CARD_ERROR, /* unexpected status word or answer */
     DP_EMV_REASON_READER,
     DP_EMV_REASON_KERNEL_UNSUPPORTED,
-    DP_EMV_REASON_CANCELLED
+    DP_EMV_REASON_CANCELLED,
+    DP_EMV_REASON_CHOICE,  /* the customer must choose the application, or agree to it */
+    DP_EMV_REASON_REFERRAL /* the issuer wants a call: here a decline */
 };
 
 enum dp_emv_authentication {
@@ -143,7 +155,8 @@ struct dp_emv_summary {
     uint8_t kernel;
     uint8_t aid[16]; /* the selected DF name */
     uint8_t aid_n;
-    char label[17]; /* application label or preferred name, for people */
+    char label[33];    /* application label or preferred name, for people: UTF-8 */
+    char languages[9]; /* the holder's, in order: "frnl"; empty: the card says none */
     char bin[7], last4[5];
     char par[30];
     enum dp_emv_authentication authentication;
@@ -166,6 +179,8 @@ struct dp_emv_policy_answer {
     bool offline_allowed; /* per-card cap, exception list, BIN -> AIDs */
     bool deferred_allowed;
     bool on_exception_list; /* sets the TVR bit */
+    /* what the same card paid in this round: a sale split in two is one against the floor limit */
+    uint64_t card_amount;
 };
 
 /* EMV data of a message: BER-TLV, white-listed tags only (never 57 5A 5F20 9F1F 99 56). */
@@ -197,7 +212,17 @@ enum dp_emv_ui {
     DP_EMV_UI_CARD_READ_OK,
     DP_EMV_UI_APPROVED,
     DP_EMV_UI_DECLINED,
-    DP_EMV_UI_APPROVED_SIGN
+    DP_EMV_UI_APPROVED_SIGN,
+    DP_EMV_UI_CHOOSE /* comes with the list of applications */
+};
+
+/* One application both sides have, as the customer sees it. */
+#define DP_EMV_OFFERS_MAX 6
+struct dp_emv_offer {
+    uint8_t aid[16];
+    uint8_t aid_n;
+    bool confirm;   /* the card wants the customer's consent to this one */
+    char label[33]; /* UTF-8; empty: the card gives none that can be shown */
 };
 
 struct dp_emv_ops {
@@ -213,6 +238,9 @@ struct dp_emv_ops {
     /* Names each step as it begins ("GENERATE AC 1"); may be NULL. */
     void (*step)(void *ctx, const char *name);
     bool (*cancelled)(void *ctx); /* may be NULL */
+    /* The card has several applications of ours, or wants consent to its one: in the card's order.
+     * May be NULL. */
+    void (*offer)(void *ctx, const struct dp_emv_offer *offers, size_t n);
 };
 
 struct dp_emv_result {
@@ -228,6 +256,7 @@ struct dp_emv_result {
     bool went_online; /* the online callback was called */
     uint8_t script_results[5 * 16];
     uint8_t script_results_n;
+    bool advice_wanted; /* the card's last answer asks that its issuer be told (CID, bit 4) */
 };
 
 /* Working memory of one payment: nothing is taken from the heap between first SELECT and outcome.

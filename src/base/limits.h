@@ -36,6 +36,7 @@
 /* ---- emv ---- */
 #define DP_EMV_AIDS_MAX         32 /* AIDs a terminal supports */
 #define DP_EMV_CANDIDATES_MAX   32 /* applications a card may offer */
+#define DP_EMV_DIRECTORIES_MAX  4  /* the card's directory, and those in it */
 #define DP_EMV_AFL_ENTRIES_MAX  16
 #define DP_EMV_RECORDS_MAX      64
 #define DP_EMV_COMMANDS_MAX     128 /* C-APDUs of one payment */

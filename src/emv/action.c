@@ -9,7 +9,7 @@
 #define TYPE_PURCHASE 0x00
 
 /* The last digit of the terminal type: 1 and 4 can only go online, 3 and 6 never. */
-static bool never_online(const struct dp_emv_kernel *k)
+bool emv_never_online(const struct dp_emv_kernel *k)
 {
     uint8_t t = k->terminal->type & 0x0F;
     return t == 3 || t == 6;
@@ -123,7 +123,7 @@ void emv_action_first(const struct dp_emv_kernel *k, struct emv_action *action)
         decline(action, DP_EMV_REASON_NOT_AUTHENTICATED, "card not authenticated");
     else if (denied(k, hit))
         decline_for(action, DP_EMV_REASON_TERMINAL_DECLINED, hit);
-    else if (never_online(k))
+    else if (emv_never_online(k))
         emv_action_no_link(k, action);
     else if (always_online(k) || wants_online(k) || !emv_offline_permitted(k))
         ask(action, CID_ARQC);

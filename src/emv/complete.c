@@ -30,11 +30,21 @@ static int approve_offline(struct dp_emv_kernel *k)
     return err < 0 ? err : emv_end(k, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE, "TC");
 }
 
+/* Cryptogram information data, bits 3 to 1, beside an AAC. */
+static const char *refusal_words(const struct dp_emv_kernel *k)
+{
+    static const char *const words[] = {"AAC", "AAC: service not allowed", "AAC: no PIN tries left",
+                                        "AAC: issuer authentication failed"};
+    struct dp_bytes cid = emv_data_get(&k->data, 0x9F27);
+    uint8_t reason = cid.n == 1 ? cid.p[0] & CID_REASON : 0;
+    return reason < sizeof words / sizeof words[0] ? words[reason] : words[0];
+}
+
 static int decline(struct dp_emv_kernel *k, const struct emv_action *action)
 {
     if (action->cid == CID_AAC)
         return emv_end(k, DP_EMV_DECLINED, action->reason, action->words);
-    return emv_end(k, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED, "AAC");
+    return emv_end(k, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED, refusal_words(k));
 }
 
 /* GENERATE AC failed while nothing is approved. */
@@ -124,6 +134,19 @@ static int reverse(struct dp_emv_kernel *k, int err, const struct emv_ac *ac)
                    "approved by the issuer, AAC from the card");
 }
 
+/* "Call the issuer": nobody can at the door, so that it is a decline with a reason of its own. */
+static bool is_referral(const struct dp_emv_online_answer *a)
+{
+    return !a->approved && a->arc[0] == '0' && (a->arc[1] == '1' || a->arc[1] == '2');
+}
+
+static int declined_by_issuer(struct dp_emv_kernel *k, const struct dp_emv_online_answer *a)
+{
+    if (is_referral(a))
+        return emv_end(k, DP_EMV_DECLINED, DP_EMV_REASON_REFERRAL, "the issuer wants a call");
+    return emv_end(k, DP_EMV_DECLINED, DP_EMV_REASON_ISSUER_DECLINED, "declined by the issuer");
+}
+
 static int second_cryptogram(struct dp_emv_kernel *k, const struct dp_emv_online_answer *answer)
 {
     struct emv_ac ac;
@@ -136,8 +159,9 @@ static int second_cryptogram(struct dp_emv_kernel *k, const struct dp_emv_online
     if (answer->approved && agreed)
         err = emv_output(k);
     emv_issuer_scripts(k, answer, SCRIPT_AFTER);
+    emv_output_scripts(k);
     if (!answer->approved)
-        return emv_end(k, DP_EMV_DECLINED, DP_EMV_REASON_ISSUER_DECLINED, "declined by the issuer");
+        return declined_by_issuer(k, answer);
     if (!agreed || err < 0)
         return reverse(k, err, &ac);
     return emv_end(k, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE, "approved by the issuer");
@@ -201,5 +225,8 @@ int emv_complete(struct dp_emv_kernel *k)
         return decline(k, &action);
     if (ac.cda_wanted && !k->cda_passed)
         return close_unauthenticated(k);
-    return k->transaction->online_possible ? go_online(k) : unable_to_go_online(k);
+    /* a terminal that is offline only has asked for a TC; an ARQC is none, whatever link there is
+     */
+    return k->transaction->online_possible && !emv_never_online(k) ? go_online(k)
+                                                                   : unable_to_go_online(k);
 }

@@ -5,6 +5,8 @@
 static int select_and_initiate(struct dp_emv_kernel *k)
 {
     int rc = emv_candidates_build(k);
+    if (rc == EMV_GO_ON)
+        rc = emv_candidates_offer(k);
     while (rc == EMV_GO_ON) {
         rc = emv_application_select(k);
         if (rc == EMV_GO_ON)

@@ -7,7 +7,18 @@
 
 #define EMV_SELECT_AGAIN 2 /* this application is out; the next candidate's turn */
 
-/* select.c: by the card's directory, else by the terminal's list. EMV 4.4 Book 1, section 12. */
+/* directory.c: the card's own list of its applications, into the candidates; none when it has no
+ * such list or an unsound one. */
+DP_MUST_USE DP_PARSES int emv_directory_read(struct dp_emv_kernel *k);
+
+/* select.c: SELECT by name, of the first or the next that begins so. */
+DP_MUST_USE int emv_select_name(struct dp_emv_kernel *k, struct dp_bytes name, bool next,
+                                struct dp_apdu_answer *answer);
+/* A name the card has, if it is one of ours and not there yet. row: what stands around it, in a
+ * directory entry or an FCI's proprietary template. */
+DP_PARSES void emv_candidate_add(struct dp_emv_kernel *k, struct dp_bytes name,
+                                 struct dp_bytes row);
+/* By the card's directory, else by the terminal's list. EMV 4.4 Book 1, section 12. */
 DP_MUST_USE int emv_candidates_build(struct dp_emv_kernel *k);
 /* The final SELECT of the best candidate left; one that fails is struck off. */
 DP_MUST_USE int emv_application_select(struct dp_emv_kernel *k);
@@ -35,6 +46,8 @@ struct emv_action {
 void emv_action_first(const struct dp_emv_kernel *k, struct emv_action *action);
 /* Online was wanted and is not to be had. */
 void emv_action_no_link(const struct dp_emv_kernel *k, struct emv_action *action);
+/* A terminal of a type that is offline only. */
+bool emv_never_online(const struct dp_emv_kernel *k);
 /* May this payment be approved with no word from the issuer? */
 bool emv_offline_permitted(const struct dp_emv_kernel *k);
 

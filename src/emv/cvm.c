@@ -23,6 +23,10 @@ enum method {
 #define METHOD       0xBF /* without the bit below; the top bit makes it an unknown one */
 #define TRY_THE_NEXT 0x40
 
+/* Transaction type, 9C */
+#define TYPE_CASH     0x01
+#define TYPE_CASHBACK 0x09
+
 enum condition {
     ALWAYS = 0x00,
     UNATTENDED_CASH = 0x01,
@@ -78,14 +82,32 @@ static bool in_application_currency(const struct dp_emv_kernel *k)
     return own.n == 2 && card.n == 2 && memcmp(own.p, card.p, 2) == 0;
 }
 
+/* Conditions that ask what the money is for. */
+static bool is_cash(const struct dp_emv_kernel *k, uint8_t condition)
+{
+    bool unattended = (k->terminal->type & 0x0F) >= 4;
+    switch (k->transaction->type) {
+    case TYPE_CASH:
+        return condition == (unattended ? UNATTENDED_CASH : MANUAL_CASH);
+    case TYPE_CASHBACK:
+        return condition == CASHBACK;
+    default:
+        return condition == NOT_CASH;
+    }
+}
+
 static bool satisfied(const struct dp_emv_kernel *k, const struct cvm_list *list, uint8_t method,
                       uint8_t condition)
 {
     uint64_t amount = (uint64_t)k->transaction->amount.minor;
     switch (condition) {
     case ALWAYS:
-    case NOT_CASH: /* all we do */
         return true;
+    case UNATTENDED_CASH:
+    case NOT_CASH:
+    case MANUAL_CASH:
+    case CASHBACK:
+        return is_cash(k, condition);
     case IF_SUPPORTED:
         return supported(k, method);
     case UNDER_X:
@@ -96,7 +118,7 @@ static bool satisfied(const struct dp_emv_kernel *k, const struct cvm_list *list
         return in_application_currency(k) && amount < list->y;
     case OVER_Y:
         return in_application_currency(k) && amount > list->y;
-    default: /* cash of any kind, and what is not known */
+    default:
         return false;
     }
 }

@@ -106,15 +106,18 @@ static bool may_be_taken(const struct dp_emv_transaction *t, struct dp_bytes nam
 }
 
 static int add_candidate(struct dp_emv_kernel *k, const struct dp_emv_aid *aid,
-                         struct dp_bytes name, struct dp_bytes priority)
+                         struct dp_bytes name, struct dp_bytes entry)
 {
     struct emv_candidate *c = &k->candidates[k->candidates_n];
+    struct dp_bytes priority;
     if (k->candidates_n == DP_EMV_CANDIDATES_MAX)
         return DP_ERR_LIMIT;
     memset(c, 0, sizeof *c);
     memcpy(c->name, name.p, name.n);
     c->name_n = (uint8_t)name.n;
-    c->priority = priority.n == 1 ? priority.p[0] & 0x0F : 0;
+    if (dp_tlv_find(entry, 0x87, &priority) == DP_OK && priority.n == 1)
+        c->priority = priority.p[0] & 0x0F;
+    emv_candidate_name(k, entry, c);
     c->aid = aid;
     k->candidates_n++;
     return DP_OK;
@@ -123,13 +126,11 @@ static int add_candidate(struct dp_emv_kernel *k, const struct dp_emv_aid *aid,
 /* One directory entry against the terminal's AIDs. One that is not sound is passed over. */
 static int take_entry(struct dp_emv_kernel *k, struct dp_bytes entry, struct directory *d)
 {
-    struct dp_bytes name = {NULL, 0}, priority = {NULL, 0}, id = {NULL, 0};
+    struct dp_bytes name = {NULL, 0}, id = {NULL, 0};
     unsigned wanted;
     if (dp_tlv_find(entry, 0x4F, &name) != DP_OK || name.n < 5 || name.n > 16 ||
         !may_be_taken(k->transaction, name))
         return DP_OK;
-    if (dp_tlv_find(entry, 0x87, &priority) != DP_OK)
-        priority.n = 0;
     if (dp_tlv_find(entry, 0x9F2A, &id) != DP_OK)
         id.n = 0;
     wanted = requested_kernel(id, name);
@@ -142,7 +143,7 @@ static int take_entry(struct dp_emv_kernel *k, struct dp_bytes entry, struct dir
         else if (!emv_preprocess(aid, k->transaction).allowed)
             d->over_limit = true;
         else
-            return add_candidate(k, aid, name, priority);
+            return add_candidate(k, aid, name, entry);
     }
     return DP_OK;
 }
@@ -255,6 +256,9 @@ int emv_contactless(struct dp_emv_kernel *k)
     DP_ASSERT(k->terminal != NULL);
     DP_ASSERT(k->transaction != NULL);
     next = read_directory(k, &d);
+    if (next != EMV_GO_ON)
+        return next;
+    next = emv_candidates_offer(k);
     if (next != EMV_GO_ON)
         return next;
     next = EMV_SELECT_NEXT;

@@ -147,6 +147,7 @@ int emv_ac_take(struct dp_emv_kernel *k, bool second, struct dp_bytes data, stru
     ac->cid = (enum emv_cid)(cid.p[0] & CID_TYPE);
     if ((cid.p[0] & CID_TYPE) == CID_TYPE)
         return DP_ERR_FORMAT;
+    k->result->advice_wanted = (cid.p[0] & CID_ADVICE) != 0;
     ac->cda_wanted = ac->cda_wanted && ac->cid != CID_AAC;
     if (ac->cda_wanted)
         return check_signature(k, dp_writer_bytes(&hashed), cid.p[0]);

@@ -76,7 +76,9 @@ enum emv_cid {
     CID_AAC = 0x00,
     CID_TC = 0x40,
     CID_ARQC = 0x80,
-    CID_TYPE = 0xC0
+    CID_TYPE = 0xC0,
+    CID_ADVICE = 0x08,
+    CID_REASON = 0x07
 };
 
 /* Values sent for a data object list. */
@@ -91,6 +93,7 @@ struct emv_candidate {
     uint8_t name_n;
     uint8_t priority; /* 1 first; 0 when the card states none */
     bool confirm;     /* the cardholder must agree */
+    char label[33];   /* for people, UTF-8 */
     const struct dp_emv_aid *aid;
 };
 
@@ -106,6 +109,7 @@ struct dp_emv_kernel {
     const struct dp_emv_aid *aid; /* the terminal's, of the application selected */
     struct emv_candidate candidates[DP_EMV_CANDIDATES_MAX];
     size_t candidates_n;
+    uint8_t code_table; /* 9F11 of the card's directory; 0: none */
 
     uint8_t tvr[5], tsi[2], cvm_results[3];
     uint8_t aip[2];
@@ -175,6 +179,12 @@ DP_MUST_USE int emv_card_data_fill(struct dp_emv_kernel *k);
 
 /* ---- select.c, for Entry Point too ---- */
 
+/* The name for people out of a directory entry or an FCI's proprietary template. */
+DP_PARSES void emv_candidate_name(const struct dp_emv_kernel *k, struct dp_bytes row,
+                                  struct emv_candidate *c);
+/* Tells the caller what there is to choose from; ends the payment when it wants to be asked. */
+DP_MUST_USE int emv_candidates_offer(struct dp_emv_kernel *k);
+
 /* DF name, label, AID of an application that was selected; its FCI's elements into the store. */
 DP_MUST_USE DP_PARSES int emv_fci_take(struct dp_emv_kernel *k, struct dp_bytes fci,
                                        struct dp_bytes expected_name);
@@ -202,6 +212,8 @@ void emv_oda_result(struct dp_emv_kernel *k, enum dp_emv_authentication method,
 
 /* The white-listed EMV data as they stand now, and the summary's TVR, cryptogram, ATC. */
 DP_MUST_USE int emv_output(struct dp_emv_kernel *k);
+/* The results of issuer scripts (9F5B) behind them, for the message that follows. */
+void emv_output_scripts(struct dp_emv_kernel *k);
 void emv_summary_fill(struct dp_emv_kernel *k);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/log.h"
 
 /* In the order of a message. What names card or holder (57 5A 5F20 9F1F 99 56 and kin) never
  * stands here; tests hold every entry against the dictionary's secrets. */
@@ -55,6 +56,19 @@ int emv_output(struct dp_emv_kernel *k)
     r->emv_n = (uint16_t)n;
     emv_summary_fill(k);
     return DP_OK;
+}
+
+void emv_output_scripts(struct dp_emv_kernel *k)
+{
+    struct dp_emv_result *r = k->result;
+    size_t n = r->emv_n;
+    if (r->script_results_n == 0 || r->emv_n == 0)
+        return;
+    /* without room the message goes without them: they are a report, and the payment is over */
+    if (dp_tlv_put(r->emv, sizeof r->emv, &n, 0x9F5B, r->script_results, r->script_results_n) < 0)
+        dp_log(DP_LOG_WARNING, "emv: no room for the results of issuer scripts");
+    else
+        r->emv_n = (uint16_t)n;
 }
 
 void emv_summary_fill(struct dp_emv_kernel *k)

@@ -8,7 +8,13 @@
 #define DOMESTIC_GOODS_OR_SERVICES      0x28 /* byte 1 */
 #define INTERNATIONAL_GOODS_OR_SERVICES 0x14
 #define OTHER_THAN_ATMS                 0x01
-#define TYPE_PURCHASE                   0x00
+#define DOMESTIC_CASH                   0x80 /* byte 1; cashback: byte 2 */
+#define INTERNATIONAL_CASH              0x40
+
+/* Transaction type, 9C */
+#define TYPE_PURCHASE 0x00
+#define TYPE_CASH     0x01
+#define TYPE_CASHBACK 0x09
 
 /* A date YYMMDD as a number that can be compared; the century turns at 50. */
 static bool date_of(struct dp_bytes v, uint32_t *date)
@@ -45,7 +51,24 @@ static bool versions_differ(const struct dp_emv_kernel *k)
     return card.n > 0 && (card.n != 2 || memcmp(card.p, k->aid->version, 2) != 0);
 }
 
-/* We are never an ATM, and never pay out cash. A refund needs no leave but to be here. */
+/* Either bit of byte 1 or 2 that a purchase at home or abroad needs, and of cash beside it. */
+static bool usage_permits(const uint8_t usage[2], uint8_t type, bool domestic)
+{
+    uint8_t goods = domestic ? DOMESTIC_GOODS_OR_SERVICES : INTERNATIONAL_GOODS_OR_SERVICES;
+    uint8_t cash = domestic ? DOMESTIC_CASH : INTERNATIONAL_CASH;
+    switch (type) {
+    case TYPE_PURCHASE:
+        return (usage[0] & goods) != 0;
+    case TYPE_CASH:
+        return (usage[0] & cash) != 0;
+    case TYPE_CASHBACK: /* the bits for cashback stand where those for cash do, in byte 2 */
+        return (usage[0] & goods) != 0 && (usage[1] & cash) != 0;
+    default: /* a refund needs no leave but to be here */
+        return true;
+    }
+}
+
+/* We are never an ATM. */
 static bool service_allowed(const struct dp_emv_kernel *k)
 {
     struct dp_bytes usage = emv_data_get(&k->data, 0x9F07);
@@ -56,11 +79,10 @@ static bool service_allowed(const struct dp_emv_kernel *k)
         return true;
     if ((usage.p[0] & OTHER_THAN_ATMS) == 0)
         return false;
-    if (country.n != 2 || k->transaction->type != TYPE_PURCHASE)
+    if (country.n != 2)
         return true;
     domestic = own.n == 2 && memcmp(country.p, own.p, 2) == 0;
-    return (usage.p[0] &
-            (domestic ? DOMESTIC_GOODS_OR_SERVICES : INTERNATIONAL_GOODS_OR_SERVICES)) != 0;
+    return usage_permits(usage.p, k->transaction->type, domestic);
 }
 
 int emv_restrict(struct dp_emv_kernel *k)

@@ -45,10 +45,12 @@ static uint64_t share(const struct dp_emv_aid *aid, uint64_t amount)
     return aid->random_target + (aid->random_max - aid->random_target) * above / between;
 }
 
+/* The floor limit holds for what this card paid before, too: the transaction log against split
+ * sales. */
 static void check_amount(struct dp_emv_kernel *k)
 {
-    uint64_t amount = (uint64_t)k->transaction->amount.minor;
-    if (amount >= k->aid->floor_limit)
+    uint64_t amount = (uint64_t)k->transaction->amount.minor, limit = k->aid->floor_limit;
+    if (amount >= limit || k->policy.card_amount >= limit - amount)
         emv_tvr_set(k, TVR_OVER_FLOOR_LIMIT);
     else if (draw(k) <= share(k->aid, amount))
         emv_tvr_set(k, TVR_RANDOMLY_SELECTED);

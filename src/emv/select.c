@@ -6,17 +6,13 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "names.h"
 
 #define INS_SELECT      0xA4
-#define INS_READ_RECORD 0xB2
 #define SELECT_FIRST    0x00
 #define SELECT_NEXT     0x02
 #define SW_BLOCKED_CARD 0x6A81 /* or no SELECT at all */
 #define SW_BLOCKED      0x6283
-#define SW_NO_RECORD    0x6A83
-
-static const uint8_t pse_name[] = {'1', 'P', 'A', 'Y', '.', 'S', 'Y',
-                                   'S', '.', 'D', 'D', 'F', '0', '1'};
 
 static bool same(struct dp_bytes a, const uint8_t *p, size_t n)
 {
@@ -28,10 +24,10 @@ static bool begins(struct dp_bytes name, const uint8_t *p, size_t n)
     return name.n >= n && memcmp(name.p, p, n) == 0;
 }
 
-static int select_name(struct dp_emv_kernel *k, struct dp_bytes name, uint8_t which,
-                       struct dp_apdu_answer *answer)
+int emv_select_name(struct dp_emv_kernel *k, struct dp_bytes name, bool next,
+                    struct dp_apdu_answer *answer)
 {
-    struct dp_apdu c = {0x00, INS_SELECT, 0x04, which, name, 0};
+    struct dp_apdu c = {0x00, INS_SELECT, 0x04, next ? SELECT_NEXT : SELECT_FIRST, name, 0};
     return emv_command(k, &c, answer);
 }
 
@@ -50,8 +46,20 @@ static const struct dp_emv_aid *terminal_aid(const struct dp_emv_kernel *k, stru
     return best;
 }
 
-/* row: what stands around the name, in a directory entry or an FCI's proprietary template. */
-static void add_candidate(struct dp_emv_kernel *k, struct dp_bytes name, struct dp_bytes row)
+/* What a directory entry or an FCI's proprietary template says for people. */
+void emv_candidate_name(const struct dp_emv_kernel *k, struct dp_bytes row, struct emv_candidate *c)
+{
+    struct dp_bytes label, preferred, own, table = {&k->code_table, 1};
+    if (dp_tlv_find(row, 0x50, &label) < 0)
+        label = (struct dp_bytes){NULL, 0};
+    if (dp_tlv_find(row, 0x9F12, &preferred) < 0)
+        preferred = (struct dp_bytes){NULL, 0};
+    if (dp_tlv_find(row, 0x9F11, &own) == DP_OK)
+        table = own;
+    emv_name_for_people(preferred, table, label, c->label);
+}
+
+void emv_candidate_add(struct dp_emv_kernel *k, struct dp_bytes name, struct dp_bytes row)
 {
     const struct dp_emv_aid *aid;
     struct emv_candidate *c;
@@ -68,74 +76,11 @@ static void add_candidate(struct dp_emv_kernel *k, struct dp_bytes name, struct 
     memcpy(c->name, name.p, name.n);
     c->name_n = (uint8_t)name.n;
     c->aid = aid;
+    emv_candidate_name(k, row, c);
     if (dp_tlv_find(row, 0x87, &priority) == DP_OK && priority.n == 1) {
         c->priority = priority.p[0] & 0x0F;
         c->confirm = (priority.p[0] & 0x80) != 0;
     }
-}
-
-/* ---- by the card's directory ---- */
-
-static int directory_entry(struct dp_emv_kernel *k, const struct dp_tlv *entry)
-{
-    struct dp_bytes name;
-    int err = dp_tlv_find(entry->value, 0x4F, &name);
-    if (err == DP_OK)
-        add_candidate(k, name, entry->value);
-    return err == DP_ERR_NOT_FOUND ? DP_OK : err; /* a directory in the directory: passed over */
-}
-
-static int directory_record(struct dp_emv_kernel *k, struct dp_bytes data)
-{
-    struct dp_tlv t;
-    struct dp_bytes row;
-    size_t at = 0;
-    int err = dp_tlv_find(data, 0x70, &row);
-    if (err < 0)
-        return err;
-    while ((err = dp_tlv_next(row, &at, &t)) == DP_OK) {
-        err = t.tag == 0x61 ? directory_entry(k, &t) : DP_OK;
-        if (err < 0)
-            return err;
-    }
-    return err == DP_ERR_NOT_FOUND ? DP_OK : err;
-}
-
-/* The short file identifier of the directory, 0 when there is none to be read. */
-static uint8_t directory_file(struct dp_bytes fci)
-{
-    struct dp_bytes inner, proprietary, sfi;
-    if (dp_tlv_find(fci, 0x6F, &inner) < 0 || dp_tlv_find(inner, 0xA5, &proprietary) < 0 ||
-        dp_tlv_find(proprietary, 0x88, &sfi) < 0 || sfi.n != 1)
-        return 0;
-    return sfi.p[0] >= 1 && sfi.p[0] <= 10 ? sfi.p[0] : 0;
-}
-
-/* Whatever is wrong with the directory, the terminal's own list takes its place. */
-static int by_directory(struct dp_emv_kernel *k)
-{
-    struct dp_apdu c = {0x00, INS_READ_RECORD, 0, 0, {NULL, 0}, 0};
-    struct dp_apdu_answer a;
-    uint8_t sfi;
-    int rc = select_name(k, (struct dp_bytes){pse_name, sizeof pse_name}, SELECT_FIRST, &a);
-    if (rc != EMV_GO_ON)
-        return rc;
-    if (a.sw == SW_BLOCKED_CARD)
-        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_BLOCKED, "the card is blocked");
-    if (a.sw != 0x9000 || (sfi = directory_file(a.data)) == 0)
-        return EMV_GO_ON;
-    c.p2 = (uint8_t)(sfi << 3 | 4);
-    for (unsigned record = 1; record <= DP_EMV_RECORDS_MAX; record++) {
-        c.p1 = (uint8_t)record;
-        rc = emv_command(k, &c, &a);
-        if (rc != EMV_GO_ON || a.sw == SW_NO_RECORD)
-            return rc;
-        if (a.sw != 0x9000 || directory_record(k, a.data) < 0) {
-            k->candidates_n = 0;
-            return EMV_GO_ON;
-        }
-    }
-    return EMV_GO_ON;
 }
 
 /* ---- by the terminal's list ---- */
@@ -157,23 +102,23 @@ static bool occurrence(struct dp_emv_kernel *k, const struct dp_emv_aid *aid,
         return false;
     exact = name.n == aid->aid_n;
     if (a->sw == 0x9000 && (exact || aid->partial))
-        add_candidate(k, name, proprietary);
+        emv_candidate_add(k, name, proprietary);
     return !exact;
 }
 
 static int by_one_aid(struct dp_emv_kernel *k, const struct dp_emv_aid *aid, bool *blocked)
 {
     struct dp_apdu_answer a;
-    uint8_t which = SELECT_FIRST;
+    bool next = false;
     for (size_t i = 0; i < DP_EMV_CANDIDATES_MAX; i++) {
-        int rc = select_name(k, (struct dp_bytes){aid->aid, aid->aid_n}, which, &a);
+        int rc = emv_select_name(k, (struct dp_bytes){aid->aid, aid->aid_n}, next, &a);
         if (rc != EMV_GO_ON)
             return rc;
-        if (a.sw == SW_BLOCKED_CARD && which == SELECT_FIRST)
+        if (a.sw == SW_BLOCKED_CARD && !next)
             return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_BLOCKED, "the card is blocked");
         if (!occurrence(k, aid, &a, blocked))
             break;
-        which = SELECT_NEXT;
+        next = true;
     }
     return EMV_GO_ON;
 }
@@ -183,7 +128,7 @@ int emv_candidates_build(struct dp_emv_kernel *k)
     bool blocked = false;
     int rc;
     emv_step(k, "SELECT");
-    rc = by_directory(k);
+    rc = emv_directory_read(k);
     if (rc != EMV_GO_ON || k->candidates_n > 0)
         return rc;
     for (size_t i = 0; i < k->terminal->aids_n && rc == EMV_GO_ON; i++)
@@ -192,6 +137,36 @@ int emv_candidates_build(struct dp_emv_kernel *k)
     if (rc == EMV_GO_ON && k->candidates_n == 0 && blocked)
         return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_BLOCKED, "the application is blocked");
     return rc;
+}
+
+/* ---- the customer's choice ---- */
+
+/* A list of names means a choice: of several brands (EU 2015/751, article 8), or of consent where
+ * the card wants it for its one application. In the card's order. */
+int emv_candidates_offer(struct dp_emv_kernel *k)
+{
+    struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
+    size_t n = 0;
+    bool choice = k->candidates_n > 1 || (k->candidates_n == 1 && k->candidates[0].confirm);
+    if (!choice)
+        return EMV_GO_ON;
+    memset(offers, 0, sizeof offers);
+    for (unsigned priority = 1; priority <= 16; priority++)
+        for (size_t i = 0; i < k->candidates_n && n < DP_EMV_OFFERS_MAX; i++) {
+            const struct emv_candidate *c = &k->candidates[i];
+            if ((c->priority != 0 ? c->priority : 16U) != priority)
+                continue;
+            memcpy(offers[n].aid, c->name, sizeof offers[n].aid);
+            offers[n].aid_n = c->name_n;
+            offers[n].confirm = c->confirm;
+            memcpy(offers[n++].label, c->label, sizeof offers[0].label);
+        }
+    if (k->ops->offer != NULL)
+        k->ops->offer(k->ops->ctx, offers, n);
+    if (k->transaction->choice_wanted && k->transaction->chosen_aid_n == 0)
+        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CHOICE,
+                       "the customer is to choose the application");
+    return EMV_GO_ON;
 }
 
 /* ---- the final selection ---- */
@@ -258,26 +233,6 @@ int emv_fci_take(struct dp_emv_kernel *k, struct dp_bytes fci, struct dp_bytes e
     return err;
 }
 
-static bool printable(struct dp_bytes v)
-{
-    for (size_t i = 0; i < v.n; i++)
-        if (v.p[i] < 0x20 || v.p[i] > 0x7E)
-            return false;
-    return v.n > 0;
-}
-
-/* The preferred name when we have its alphabet, else the label. */
-static void name_for_people(const struct dp_emv_kernel *k, char label[17])
-{
-    struct dp_bytes name = emv_data_get(&k->data, 0x9F12);
-    struct dp_bytes table = emv_data_get(&k->data, 0x9F11);
-    if (table.n != 1 || table.p[0] != 1 || !printable(name))
-        name = emv_data_get(&k->data, 0x50);
-    memset(label, 0, 17);
-    if (printable(name) && name.n <= 16)
-        memcpy(label, name.p, name.n);
-}
-
 int emv_application_selected(struct dp_emv_kernel *k, const struct dp_emv_aid *aid)
 {
     struct dp_emv_summary *s = &k->result->summary;
@@ -292,7 +247,9 @@ int emv_application_selected(struct dp_emv_kernel *k, const struct dp_emv_aid *a
     s->kernel = aid->kernel;
     s->aid_n = (uint8_t)name.n;
     memcpy(s->aid, name.p, name.n);
-    name_for_people(k, s->label);
+    emv_name_for_people(emv_data_get(&k->data, 0x9F12), emv_data_get(&k->data, 0x9F11),
+                        emv_data_get(&k->data, 0x50), s->label);
+    emv_languages_take(emv_data_get(&k->data, 0x5F2D), s->languages);
     err = emv_data_set(&k->data, 0x9F06, EMV_FROM_TERMINAL, aid->aid, aid->aid_n);
     if (err == DP_OK)
         err = emv_data_set(&k->data, 0x9F09, EMV_FROM_TERMINAL, aid->version, 2);
@@ -309,7 +266,7 @@ int emv_application_select(struct dp_emv_kernel *k)
         struct dp_apdu_answer a;
         int rc = emv_terminal_begin(k);
         if (rc == EMV_GO_ON)
-            rc = select_name(k, name, SELECT_FIRST, &a);
+            rc = emv_select_name(k, name, false, &a);
         if (rc != EMV_GO_ON)
             return rc;
         if (a.sw == 0x9000 && emv_fci_take(k, a.data, name) == DP_OK)
@@ -320,6 +277,9 @@ int emv_application_select(struct dp_emv_kernel *k)
     if (k->transaction->chosen_aid_n > 0)
         return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION,
                        "the chosen application is not on this card");
+    if (k->candidates_n > 0)
+        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CHOICE,
+                       "the cardholder must agree to the application");
     return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION,
                    offered ? "no application can be used" : "no application of ours on this card");
 }

@@ -33,6 +33,8 @@ static const char *const reasons[] = {
     [DP_EMV_REASON_READER] = "reader",
     [DP_EMV_REASON_KERNEL_UNSUPPORTED] = "kernel not supported",
     [DP_EMV_REASON_CANCELLED] = "cancelled",
+    [DP_EMV_REASON_CHOICE] = "choice of application",
+    [DP_EMV_REASON_REFERRAL] = "referral",
 };
 
 static const char *look_up(const char *const *names, size_t n, unsigned at)

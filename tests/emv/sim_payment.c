@@ -226,7 +226,7 @@ static bool cryptogram_is_good(const struct sim_payment *p, struct dp_bytes emv)
 static void answer_card(struct sim_payment *p, struct dp_emv_online_answer *answer)
 {
     const struct sim_application *a = p->card.selected;
-    const char *arc = p->issuer == ISSUER_DECLINES ? "05" : "00";
+    const char *arc = p->arc[0] != '\0' ? p->arc : p->issuer == ISSUER_DECLINES ? "05" : "00";
     uint8_t atc[2] = {(uint8_t)(p->card.atc >> 8), (uint8_t)p->card.atc};
     size_t n = 0;
     answer->approved = p->issuer != ISSUER_DECLINES;
@@ -267,6 +267,14 @@ static void ui(void *ctx, enum dp_emv_ui what)
     p->ui_seen |= 1U << what;
 }
 
+static void offer(void *ctx, const struct dp_emv_offer *offers, size_t n)
+{
+    struct sim_payment *p = ctx;
+    assert_true(n > 0 && n <= DP_EMV_OFFERS_MAX);
+    memcpy(p->offers, offers, n * sizeof *offers);
+    p->offers_n = n;
+}
+
 static bool cancelled(void *ctx)
 {
     const struct sim_payment *p = ctx;
@@ -300,7 +308,7 @@ static void invariants(const struct sim_payment *p, int err)
 
 int sim_payment_run(struct sim_payment *p)
 {
-    struct dp_emv_ops ops = {p, policy, online, ui, NULL, cancelled};
+    struct dp_emv_ops ops = {p, policy, online, ui, NULL, cancelled, offer};
     struct dp_card_info info = {.interface = DP_INTERFACE_CONTACT};
     struct dp_card_reader reader;
     struct dp_card card;
@@ -314,6 +322,7 @@ int sim_payment_run(struct sim_payment *p)
     assert_int_equal(dp_emv_kernel_new(&kernel), DP_OK);
     p->commands = 0;
     p->ui_seen = 0;
+    p->offers_n = 0;
     err = dp_emv_perform(kernel, &card, &p->terminal, &p->transaction, &ops, &p->result);
     dp_emv_kernel_free(&kernel);
     assert_null(kernel);

@@ -39,6 +39,7 @@ struct sim_payment {
     enum test_issuer issuer;
     uint8_t tag_91[16]; /* what the issuer sends instead of its own */
     uint8_t tag_91_n;
+    char arc[3]; /* its response code, instead of 00 or 05 */
     uint8_t scripts[256];
     size_t scripts_n;
     unsigned cancel_after; /* commands; 0: never */
@@ -52,6 +53,8 @@ struct sim_payment {
     unsigned commands;
     unsigned ui_seen; /* 1 << enum dp_emv_ui */
     bool asked_policy, cryptogram_good;
+    struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
+    size_t offers_n;
     struct dp_emv_summary policy_summary;
     uint8_t online_emv[512];
     size_t online_emv_n;

@@ -71,6 +71,14 @@ static const struct dp_emv_aid application = {
     .floor_limit = 5000,
 };
 
+static void offer(void *ctx, const struct dp_emv_offer *offers, size_t n)
+{
+    struct step *s = ctx;
+    assert_true(n > 0 && n <= DP_EMV_OFFERS_MAX);
+    memcpy(s->offers, offers, n * sizeof *offers);
+    s->offers_n = n;
+}
+
 void step_begin(struct step *s)
 {
     const struct dp_card_info info = {.interface = DP_INTERFACE_CONTACT,
@@ -91,7 +99,7 @@ void step_begin(struct step *s)
                                                  .unpredictable_number = {1, 2, 3, 4},
                                                  .offline_allowed = true};
     s->policy.offline_allowed = true;
-    s->ops = (struct dp_emv_ops){s, policy, online, NULL, NULL, NULL};
+    s->ops = (struct dp_emv_ops){s, policy, online, NULL, NULL, NULL, offer};
     assert_int_equal(dp_reader_callback_open(play, s, &info, &reader), DP_OK);
     assert_int_equal(dp_card_connect(&s->card, &reader, 1000), DP_OK);
     s->k.card = &s->card;

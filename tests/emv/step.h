@@ -18,6 +18,8 @@ struct step {
     struct dp_emv_policy_answer policy;
     bool policy_silent; /* the callback answers nothing */
     struct dp_emv_result result;
+    struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
+    size_t offers_n;
     struct dp_emv_ops ops;
     struct dp_card card;
     const struct step_exchange *script;

@@ -188,6 +188,36 @@ static void what_the_terminal_cannot_do_fails(void **state)
     }
 }
 
+/* One rule, no CVM under a condition; does it count for this use of the terminal? */
+static bool counts(const char *rule, uint8_t type, uint8_t terminal)
+{
+    char list[64] = "000007D000000BB8";
+    bool yes;
+    step_begin(&s);
+    s.transaction.type = type;
+    s.terminal.type = terminal;
+    s.k.aip[0] = AIP_CVM;
+    step_set(&s, 0x8E, strcat(list, rule));
+    assert_int_equal(emv_verify_holder(&s.k), EMV_GO_ON);
+    yes = s.k.cvm_results[2] == 2;
+    step_end(&s);
+    return yes;
+}
+
+static void conditions_know_cash_from_goods(void **state)
+{
+    (void)state;
+    assert_true(counts("1F02", 0x00, 0x22)); /* neither cash nor cashback */
+    assert_false(counts("1F02", 0x01, 0x22));
+    assert_false(counts("1F02", 0x09, 0x22));
+    assert_true(counts("1F01", 0x01, 0x25)); /* unattended cash */
+    assert_false(counts("1F01", 0x01, 0x22));
+    assert_true(counts("1F04", 0x01, 0x22)); /* manual cash */
+    assert_false(counts("1F04", 0x01, 0x25));
+    assert_true(counts("1F05", 0x09, 0x22)); /* purchase with cashback */
+    assert_false(counts("1F05", 0x00, 0x22));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +234,7 @@ int main(void)
         cmocka_unit_test(at_the_amounts_themselves_neither_rule_counts),
         cmocka_unit_test(without_a_currency_of_the_card_no_amount_decides),
         cmocka_unit_test(what_the_terminal_cannot_do_fails),
+        cmocka_unit_test(conditions_know_cash_from_goods),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

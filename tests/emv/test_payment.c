@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <doorpay/tlv.h>
 
 #include "sim_payment.h"
 
@@ -442,12 +443,20 @@ static void scripts_run_before_and_after_the_second_cryptogram(void **state)
                                       0x1E, 0,    0,    8,    0, 0, 0, 0, 0, 0,    0,    0,
                                       0x72, 0x16, 0x9F, 0x18, 4, 5, 6, 7, 8, 0x86, 0x0D, 0x84,
                                       0x18, 0,    0,    8,    0, 0, 0, 0, 0, 0,    0,    0};
+    struct dp_bytes sent;
     sim_payment_open(&p, "cda-online");
     memcpy(p.scripts, scripts, sizeof scripts);
     p.scripts_n = sizeof scripts;
     sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
     assert_int_equal(p.result.script_results_n, sizeof results);
     assert_memory_equal(p.result.script_results, results, sizeof results);
+    /* for the message that follows; the cryptogram's own message had none */
+    assert_int_equal(dp_tlv_find((struct dp_bytes){p.result.emv, p.result.emv_n}, 0x9F5B, &sent),
+                     DP_OK);
+    assert_int_equal(sent.n, sizeof results);
+    assert_memory_equal(sent.p, results, sizeof results);
+    assert_int_equal(dp_tlv_find((struct dp_bytes){p.online_emv, p.online_emv_n}, 0x9F5B, &sent),
+                     DP_ERR_NOT_FOUND);
     assert_true(sim_payment_tvr(&p, 4, 0x20));
     assert_int_equal(p.log[p.commands - 3].p[1], 0x1E);
     assert_int_equal(p.log[p.commands - 2].p[1], 0xAE);
@@ -511,6 +520,90 @@ static void bad_terminal_data_are_the_callers_fault(void **state)
     assert_int_equal(p.commands, 0);
 }
 
+static void referral_is_a_decline_of_its_own(void **state)
+{
+    (void)state;
+    for (char second = '1'; second <= '2'; second++) {
+        sim_payment_open(&p, "cda-online");
+        p.issuer = ISSUER_DECLINES;
+        p.arc[0] = '0';
+        p.arc[1] = second;
+        sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_REFERRAL);
+        assert_int_equal(sim_payment_command(&p, INS_GENERATE_AC, 2, NULL)[2], 0x00);
+    }
+    sim_payment_open(&p, "cda-online"); /* approved in spite of it: the acquirer's word counts */
+    p.arc[0] = '0';
+    p.arc[1] = '1';
+    assert_int_equal(sim_payment_run(&p), DP_OK);
+    assert_true(p.result.reason != DP_EMV_REASON_REFERRAL);
+}
+
+static void the_card_says_why_and_whether_its_issuer_is_to_know(void **state)
+{
+    static const struct {
+        const char *script, *words;
+        bool advice;
+    } cases[] = {
+        {"generate-ac-1 tag 9F27 00", "AAC", false},
+        {"generate-ac-1 tag 9F27 09", "AAC: service not allowed", true},
+        {"generate-ac-1 tag 9F27 02", "AAC: no PIN tries left", false},
+        {"generate-ac-1 tag 9F27 0B", "AAC: issuer authentication failed", true},
+        {"generate-ac-1 tag 9F27 07", "AAC", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sim_payment_open(&p, "declines");
+        sim_payment_script(&p, cases[i].script);
+        sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+        assert_string_equal(p.result.words, cases[i].words);
+        assert_int_equal(p.result.advice_wanted, cases[i].advice);
+    }
+}
+
+static void terminal_that_is_offline_only_takes_no_arqc_online(void **state)
+{
+    (void)state;
+    sim_payment_open(&p, "cda-online"); /* says ARQC where a TC was asked for */
+    p.terminal.type = 0x23;
+    p.transaction.deferred_allowed = false;
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    assert_false(p.result.went_online);
+    assert_int_equal(sim_payment_command(&p, INS_GENERATE_AC, 1, NULL)[2] & 0xC0, 0x40);
+    assert_non_null(sim_payment_command(&p, INS_GENERATE_AC, 2, NULL));
+    sim_payment_open(&p, "cda-offline");
+    p.terminal.type = 0x23;
+    sim_payment_expect(&p, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+}
+
+static void several_applications_are_offered_with_their_names(void **state)
+{
+    (void)state;
+    sim_payment_open(&p, "cobadged");
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(p.offers_n, 2);
+    assert_string_equal(p.offers[0].label, "DOORPAY DEBIT");
+    assert_string_equal(p.offers[1].label, "DOORPAY DOMESTIC");
+    assert_memory_equal(p.offers[1].aid, p.aids[1].aid, 7);
+    /* the app wants to be asked: nothing is begun with the card */
+    sim_payment_open(&p, "cobadged");
+    p.transaction.choice_wanted = true;
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CHOICE);
+    assert_int_equal(p.offers_n, 2);
+    assert_null(sim_payment_command(&p, 0xA8, 1, NULL));
+    /* it was asked */
+    sim_payment_open(&p, "cobadged");
+    p.transaction.choice_wanted = true;
+    memcpy(p.transaction.chosen_aid, p.aids[1].aid, 7);
+    p.transaction.chosen_aid_n = 7;
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_string_equal(p.result.summary.label, "Domestique");
+    /* one alone is no choice */
+    sim_payment_open(&p, "cda-offline");
+    p.transaction.choice_wanted = true;
+    sim_payment_expect(&p, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(p.offers_n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +645,10 @@ int main(void)
         cmocka_unit_test(a_pin_is_wanted_and_never_taken),
         cmocka_unit_test(what_leaves_is_on_the_white_list),
         cmocka_unit_test(bad_terminal_data_are_the_callers_fault),
+        cmocka_unit_test(referral_is_a_decline_of_its_own),
+        cmocka_unit_test(the_card_says_why_and_whether_its_issuer_is_to_know),
+        cmocka_unit_test(terminal_that_is_offline_only_takes_no_arqc_online),
+        cmocka_unit_test(several_applications_are_offered_with_their_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

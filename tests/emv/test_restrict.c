@@ -87,6 +87,31 @@ static void a_refund_needs_no_leave_for_goods(void **state)
     }
 }
 
+static void cash_needs_its_own_leave(void **state)
+{
+    static const struct {
+        uint8_t type;
+        const char *usage, *country, *tvr;
+    } cases[] = {
+        {0x01, "8100", "0056", "0000000000"}, {0x01, "4100", "0056", "0010000000"},
+        {0x01, "4100", "0250", "0000000000"}, {0x01, "3F00", "0056", "0010000000"},
+        {0x09, "2180", "0056", "0000000000"}, {0x09, "2100", "0056", "0010000000"},
+        {0x09, "0180", "0056", "0010000000"}, {0x09, "1140", "0250", "0000000000"},
+        {0x09, "1180", "0250", "0010000000"}, {0x20, "0100", "0056", "0000000000"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        step_begin(&s);
+        s.transaction.type = cases[i].type;
+        step_set(&s, 0x5F24, "281231");
+        step_set(&s, 0x5F28, cases[i].country);
+        step_set(&s, 0x9F07, cases[i].usage);
+        assert_int_equal(emv_restrict(&s.k), EMV_GO_ON);
+        step_tvr(&s, cases[i].tvr);
+        step_end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +120,7 @@ int main(void)
         cmocka_unit_test(usage_control_is_for_goods_and_services_at_home_and_abroad),
         cmocka_unit_test(data_that_say_nothing_sound_restrict),
         cmocka_unit_test(a_refund_needs_no_leave_for_goods),
+        cmocka_unit_test(cash_needs_its_own_leave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

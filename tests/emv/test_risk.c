@@ -258,6 +258,26 @@ static void a_cryptogram_that_does_not_cover_the_amount_approves_nothing(void **
     }
 }
 
+static void sale_split_in_two_is_one_against_the_floor_limit(void **state)
+{
+    static const struct {
+        uint64_t before;
+        const char *tvr;
+    } paid[] = {{0, "0000000000"},
+                {2649, "0000000000"},
+                {2650, "0000008000"}, /* 23.50 and 26.50 are 50.00 */
+                {5000, "0000008000"},
+                {UINT64_MAX, "0000008000"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof paid / sizeof paid[0]; i++) {
+        step_begin(&s);
+        s.policy.card_amount = paid[i].before;
+        assert_int_equal(emv_manage_risk(&s.k), EMV_GO_ON);
+        step_tvr(&s, paid[i].tvr);
+        step_end(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test(nothing_but_cda_may_be_approved_offline),
         cmocka_unit_test(some_things_no_action_code_can_allow_offline),
         cmocka_unit_test(a_cryptogram_that_does_not_cover_the_amount_approves_nothing),
+        cmocka_unit_test(sale_split_in_two_is_one_against_the_floor_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

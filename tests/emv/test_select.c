@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "emv/names.h"
 #include "step.h"
 
 #include <setjmp.h>
@@ -307,7 +308,10 @@ static void what_needs_consent_is_not_taken_without_it(void **state)
         {SELECT_1, "6F0E8407" AID_1 "A5038701819000"}};
     BEGIN(script);
     assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
-    ended(emv_application_select(&s.k), DP_EMV_REASON_NO_APPLICATION);
+    assert_int_equal(emv_candidates_offer(&s.k), EMV_GO_ON);
+    assert_int_equal(s.offers_n, 1);
+    assert_true(s.offers[0].confirm);
+    ended(emv_application_select(&s.k), DP_EMV_REASON_CHOICE);
     BEGIN(script);
     assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
     STEP_PLAY(&s, with_consent);
@@ -324,7 +328,7 @@ static void labels_are_printable_or_empty(void **state)
     assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
     assert_string_equal(s.result.summary.label, "");
     step_set(&s, 0x50, "4445424954");
-    step_set(&s, 0x9F12, "C3A9");
+    step_set(&s, 0x9F12, "C381"); /* a control character */
     step_set(&s, 0x9F11, "01");
     assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
     assert_string_equal(s.result.summary.label, "DEBIT");
@@ -333,6 +337,93 @@ static void labels_are_printable_or_empty(void **state)
     assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
     assert_string_equal(s.result.summary.label, "DEBIT");
     step_end(&s);
+}
+
+#define DDF     "AABBCCDDEE"
+#define DDF_FCI "6F0C8405" DDF "A503880103"
+
+static void directories_in_the_directory_are_read_too(void **state)
+{
+    static const struct step_exchange script[] = {
+        {PSE, PSE_FCI "019000"},
+        /* itself, one that is there, one that is not, one named twice */
+        {"00B2010C00", "702E61109D0E315041592E5359532E444446303161079D05AABBCCDDEE61079D05AABBCCDDE"
+                       "E61089D06AABBCCDDEEFF"
+                       "9000"},
+        {"00B2020C00", "6A83"},
+        {"00A4040005" DDF "00", DDF_FCI "9000"},
+        {"00B2011C00", "700E610C4F07" AID_2 "8701029000"},
+        {"00B2021C00", "6A83"},
+        {"00A4040006AABBCCDDEEFF00", "6A82"},
+    };
+    (void)state;
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 1);
+    candidate(0, AID_2, 2);
+    step_end(&s);
+}
+
+/* Each directory names the next: four are read, and never more records than a limit. */
+static void directories_without_end_are_left(void **state)
+{
+    static char select[8][32], fci[8][64], record[8][64];
+    static struct step_exchange script[24];
+    size_t n = 0;
+    (void)state;
+    script[n++] = (struct step_exchange){PSE, PSE_FCI "019000"};
+    for (unsigned i = 0; i < 4; i++) {
+        (void)snprintf(select[i], sizeof select[i], "00A4040005AABBCCDD%02X00", i);
+        (void)snprintf(fci[i], sizeof fci[i], "6F0C8405AABBCCDD%02XA5038801019000", i);
+        (void)snprintf(record[i], sizeof record[i], "700961079D05AABBCCDD%02X9000", i);
+        if (i > 0)
+            script[n++] = (struct step_exchange){select[i - 1], fci[i - 1]};
+        script[n++] = (struct step_exchange){"00B2010C00", record[i]};
+        script[n++] = (struct step_exchange){"00B2020C00", "6A83"};
+    }
+    script[n++] = (struct step_exchange){SELECT_1, "6A82"};
+    script[n++] = (struct step_exchange){SELECT_2, "6A82"};
+    begin(script, n);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    step_end(&s);
+}
+
+static void languages_and_names_come_for_people(void **state)
+{
+    static const struct step_exchange script[] = {
+        {PSE, "6F20840E315041592E5359532E4444463031A50E8801015F2D046E6C46529F1101019000"},
+        {"00B2010C00", "701B61194F07A000000999020150034445428701029F12054361E97EE89000"},
+        {"00B2020C00", "6A83"},
+    };
+    static const struct step_exchange select[] = {
+        {SELECT_2, "6F158407A0000009990201A50A50034445425F2D0264659000"}};
+    (void)state;
+    BEGIN(script);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(s.k.candidates_n, 1);
+    assert_string_equal(s.result.summary.languages, "nlfr");
+    assert_string_equal(s.k.candidates[0].label, "Ca\xC3\xA9~\xC3\xA8");
+    /* the application's own preference goes before the directory's */
+    STEP_PLAY(&s, select);
+    assert_int_equal(emv_application_select(&s.k), EMV_GO_ON);
+    assert_string_equal(s.result.summary.languages, "de");
+    assert_string_equal(s.result.summary.label, "DEB");
+    step_end(&s);
+}
+
+static void languages_that_are_none_are_not_taken(void **state)
+{
+    static const char *const bad[] = {"66", "667231", "6672656E6E6C64656974", "6672653B"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct dp_bytes v = step_hex(bad[i]);
+        char out[9] = "de";
+        emv_languages_take(v, out);
+        assert_string_equal(out, "de");
+    }
 }
 
 int main(void)
@@ -353,6 +444,10 @@ int main(void)
         cmocka_unit_test(the_customers_choice_decides_first),
         cmocka_unit_test(what_needs_consent_is_not_taken_without_it),
         cmocka_unit_test(labels_are_printable_or_empty),
+        cmocka_unit_test(directories_in_the_directory_are_read_too),
+        cmocka_unit_test(directories_without_end_are_left),
+        cmocka_unit_test(languages_and_names_come_for_people),
+        cmocka_unit_test(languages_that_are_none_are_not_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
