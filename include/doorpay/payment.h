@@ -13,6 +13,7 @@
 #include <doorpay/hsm.h>
 #include <doorpay/journal.h>
 #include <doorpay/params.h>
+#include <doorpay/words.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,6 +54,8 @@ enum dp_reason {
     DP_REASON_SEE_PHONE = 29,
     DP_REASON_REPLAY = 30,           /* same cryptogram or falling ATC */
     DP_REASON_DEFERRED_EXPIRED = 31, /* deferred, and the time to ask the issuer is over */
+    DP_REASON_CHOICE = 32,           /* the customer must choose the application: ask again */
+    DP_REASON_REFERRAL = 33,         /* the issuer wants a call: here a decline */
     /* refused before INTENT: nothing was begun, nothing is kept */
     DP_REASON_BUSY = 40,
     DP_REASON_SERVICE_ID_REUSED = 41, /* same ServiceID, other request */
@@ -71,6 +74,7 @@ enum dp_reason {
 /* Short name for logs and JSON ("limit_round"), and what the postal worker reads; never NULL. */
 DP_PUBLIC const char *dp_reason_name(enum dp_reason reason);
 DP_PUBLIC const char *dp_reason_words(enum dp_reason reason);
+DP_PUBLIC const char *dp_reason_words_in(enum dp_reason reason, enum dp_language language);
 
 enum dp_permission {
     DP_ALLOW = 0,
@@ -83,6 +87,11 @@ struct dp_pay_request {
     uint8_t fingerprint[32]; /* SHA-256 of what makes the request this request */
     struct dp_money amount;
     enum dp_permission offline, deferred;
+    /* EU 2015/751 art. 8: the application (or its first 5 bytes and more) the customer chose; aid_n
+     * 0: none. ask_choice: a card with several of ours, and none chosen, is to be asked about */
+    uint8_t aid[16];
+    uint8_t aid_n;
+    bool ask_choice;
 };
 
 struct dp_reverse_request {
@@ -147,10 +156,21 @@ struct dp_pay_result {
     struct dp_headroom headroom;
 };
 
+/* What the card process says for the screen, with what is known of the card for people. */
+struct dp_card_ui {
+    enum dp_emv_ui ui;
+    char languages[9], application[33]; /* see struct dp_emv_summary; empty: not known */
+    uint8_t offers_n;                   /* with DP_EMV_UI_CHOOSE */
+    struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
+};
+
 /* For the app's screen. */
 struct dp_pay_event {
     enum dp_emv_ui ui;
     char service_id[11];
+    char languages[9], application[33];
+    uint8_t offers_n;
+    struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
 };
 
 struct dp_diagnosis {
@@ -298,7 +318,7 @@ DP_PUBLIC void dp_payment_forward(struct dp_payment *p, enum dp_forward_command 
 
 /* From the card process. reader_ok: it is there and has a reader. */
 DP_PUBLIC void dp_payment_card_ready(struct dp_payment *p, bool reader_ok);
-DP_PUBLIC void dp_payment_card_ui(struct dp_payment *p, enum dp_emv_ui what);
+DP_PUBLIC void dp_payment_card_ui(struct dp_payment *p, const struct dp_card_ui *ui);
 DP_PUBLIC void dp_payment_card_seen(struct dp_payment *p, const struct dp_card_seen *seen);
 DP_PUBLIC void dp_payment_card_wants_online(struct dp_payment *p,
                                             const struct dp_card_online *online);

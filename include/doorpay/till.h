@@ -38,6 +38,7 @@ struct dp_till_config {
     size_t allow_uids_n;
     struct dp_till_backend backend;
     char software_version[32];
+    enum dp_language language; /* of messages when the request asks for none */
 };
 
 DP_PUBLIC DP_MUST_USE int dp_till_new(const struct dp_till_config *config, struct dp_till **out);

@@ -6,6 +6,7 @@
 
 #include <doorpay/emv.h>
 #include <doorpay/params.h>
+#include <doorpay/words.h>
 
 #include "ca_keys.h"
 #include "recording.h"
@@ -24,6 +25,7 @@ struct card_options {
     enum dp_card_interface interface; /* 0: not given */
     enum dp_transcript_match match;
     enum card_issuer issuer;
+    enum dp_language language; /* what worker and customer read */
     bool json;
 };
 

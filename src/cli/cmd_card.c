@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <doorpay/tlv.h>
+#include <doorpay/words.h>
 #include <jansson.h>
 
 #include "base/hex.h"
@@ -49,6 +50,7 @@ static int usage(FILE *to, int status)
         "units\n"
         "  --issuer approves|declines|silent\n"
         "                          what the issuer answers when the card wants it\n"
+        "  --lang en|fr|nl|de      what the postal worker and the customer read\n"
         "  --json                  one JSON document\n"
         "\n"
         "The transcript has lines \"> C-APDU\" and \"< R-APDU\" in hex; # begins a comment.\n"
@@ -78,6 +80,8 @@ static bool take_word(struct card_options *o, const char *name, const char *valu
         o->match = word_is(value, "header") ? DP_TRANSCRIPT_HEADER : DP_TRANSCRIPT_STRICT;
         return word_is(value, "header") || word_is(value, "strict");
     }
+    if (word_is(name, "--lang"))
+        return dp_language_parse(value, &o->language) == DP_OK;
     if (word_is(name, "--issuer")) {
         o->issuer = word_is(value, "approves")   ? ISSUER_APPROVES
                     : word_is(value, "declines") ? ISSUER_DECLINES
@@ -298,6 +302,25 @@ static json_t *hex_of(const uint8_t *p, size_t n)
     return json_string(dp_hex_encode(p, n, hex, sizeof hex));
 }
 
+/* What the worker and the customer read, and every TVR bit that was set in the log's words. */
+static void add_people(json_t *o, const struct replay *r)
+{
+    const struct dp_emv_result *e = &r->result;
+    enum dp_language language = r->options.language;
+    json_t *bits = json_array();
+    for (unsigned i = 0; i < 8 * sizeof e->summary.tvr; i++) {
+        uint8_t bit[5] = {0};
+        bit[i / 8] = e->summary.tvr[i / 8] & (uint8_t)(0x80 >> i % 8);
+        if (bit[i / 8] != 0)
+            (void)json_array_append_new(bits, json_string(dp_words_tvr(bit, DP_FOR_LOG, language)));
+    }
+    (void)json_object_set_new(o, "tvr_words", bits);
+    (void)json_object_set_new(
+        o, "worker", json_string(dp_words_kernel_reason(e->reason, DP_FOR_WORKER, language)));
+    (void)json_object_set_new(
+        o, "customer", json_string(dp_words_kernel_reason(e->reason, DP_FOR_CUSTOMER, language)));
+}
+
 static json_t *document(const struct replay *r)
 {
     const struct dp_emv_result *e = &r->result;
@@ -319,6 +342,7 @@ static json_t *document(const struct replay *r)
     (void)json_object_set_new(o, "decision", json_string(decision(e->outcome)));
     (void)json_object_set_new(o, "reason", json_string(dp_emv_reason_name(e->reason)));
     (void)json_object_set_new(o, "words", json_string(e->words));
+    add_people(o, r);
     (void)json_object_set(o, "commands", r->commands);
     return o;
 }
@@ -353,6 +377,8 @@ static int print_text(const struct replay *r)
                  passed(s->authentication_result), s->authentication_reason[0] != '\0' ? ": " : "",
                  s->authentication_reason);
     (void)printf("TVR             %s\n", dp_hex_encode(s->tvr, sizeof s->tvr, tvr, sizeof tvr));
+    (void)printf("worker          %s\n",
+                 dp_words_kernel_reason(e->reason, DP_FOR_WORKER, r->options.language));
     return printf("decision        %s (%s): %s\n", dp_emv_outcome_name(e->outcome),
                   dp_emv_reason_name(e->reason), e->words) < 0
                ? CLI_FAILED

@@ -10,7 +10,7 @@
 #include "sale.h"
 #include "sale_result.h"
 
-#define TILL_OPTIONS "[--socket PATH] [--sale-id ID] [--json]"
+#define TILL_OPTIONS "[--socket PATH] [--sale-id ID] [--lang LANGUAGE] [--json]"
 
 static void pair(char *data, size_t n, const char *key, const char *value)
 {
@@ -31,6 +31,8 @@ static json_t *payment_body(const struct sale_options *o, const char *service_id
     pair(data, sizeof data, "offline", o->offline);
     pair(data, sizeof data, "deferred", o->deferred);
     pair(data, sizeof data, "manifest", o->manifest);
+    pair(data, sizeof data, "aid", o->aid);
+    pair(data, sizeof data, "choose", o->choose ? "ask" : NULL);
     sale = json_pack("{s:{s:s,s:s}}", "SaleTransactionID", "TransactionID", sale_tx, "TimeStamp",
                      when);
     if (o->parcel != NULL)
@@ -57,7 +59,8 @@ int dp_cmd_pay(int argc, char **argv)
     struct dp_money m;
     if (!sale_options_read(argc, argv,
                            "pay AMOUNT CUR --parcel REF [--service-id ID] [--offline allow|forbid] "
-                           "[--deferred allow|forbid] [--sale-tx ID] [--manifest ID] " TILL_OPTIONS,
+                           "[--deferred allow|forbid] [--sale-tx ID] [--manifest ID] "
+                           "[--aid HEX] [--choose] " TILL_OPTIONS,
                            2, &o, &status))
         return status;
     if (o.parcel == NULL || o.parcel[0] == '\0') {

@@ -22,11 +22,17 @@ static const char **option_place(struct sale_options *o, const char *name)
         const char *name;
         const char **at;
     } table[] = {
-        {"--socket", &o->socket},           {"--sale-id", &o->sale_id},
-        {"--service-id", &o->service_id},   {"--parcel", &o->parcel},
-        {"--transaction", &o->transaction}, {"--sale-tx", &o->sale_tx},
-        {"--manifest", &o->manifest},       {"--offline", &o->offline},
+        {"--socket", &o->socket},
+        {"--sale-id", &o->sale_id},
+        {"--service-id", &o->service_id},
+        {"--parcel", &o->parcel},
+        {"--transaction", &o->transaction},
+        {"--sale-tx", &o->sale_tx},
+        {"--manifest", &o->manifest},
+        {"--offline", &o->offline},
         {"--deferred", &o->deferred},
+        {"--lang", &o->language},
+        {"--aid", &o->aid},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         if (strcmp(table[i].name, name) == 0)
@@ -84,6 +90,8 @@ bool sale_options_read(int argc, char **argv, const char *usage, int words_wante
         }
         if (strcmp(argv[i], "--json") == 0)
             out->json = true;
+        else if (strcmp(argv[i], "--choose") == 0 && strstr(usage, argv[i]) != NULL)
+            out->choose = true;
         else if (place != NULL && strstr(usage, argv[i]) != NULL && i + 1 < argc)
             *place = argv[++i];
         else if ((argv[i][0] != '-' || (argv[i][1] >= '0' && argv[i][1] <= '9')) &&
@@ -127,6 +135,9 @@ json_t *sale_request(const struct sale_options *o, const char *category, const c
         json_decref(body);
         return NULL;
     }
+    if (o->language != NULL)
+        (void)json_object_set_new(json_object_get(inner, "MessageHeader"), "Language",
+                                  json_string(o->language));
     (void)json_object_set_new(inner, body_name, body);
     root = json_pack("{s:o}", "SaleToPOIRequest", inner);
     return root;

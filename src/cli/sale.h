@@ -14,6 +14,8 @@
 struct sale_options {
     const char *socket, *sale_id, *service_id, *parcel, *transaction, *sale_tx, *manifest;
     const char *offline, *deferred; /* "allow" or "forbid" */
+    const char *language, *aid;     /* of messages; the application the customer chose */
+    bool choose;                    /* end when the customer has a choice */
     bool json;
     const char *words[3]; /* arguments that are no options */
     int words_n;

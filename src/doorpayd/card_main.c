@@ -135,11 +135,31 @@ static bool is_cancelled(void *ctx)
     return self.cancelled;
 }
 
+static void show(enum dp_emv_ui what, const struct dp_emv_offer *offers, size_t n)
+{
+    const struct dp_emv_summary *s = &self.result.summary;
+    struct dp_card_ui ui;
+    memset(&ui, 0, sizeof ui);
+    ui.ui = what;
+    memcpy(ui.languages, s->languages, sizeof ui.languages);
+    memcpy(ui.application, s->label, sizeof ui.application);
+    DP_ASSERT(n <= DP_EMV_OFFERS_MAX);
+    if (n > 0)
+        memcpy(ui.offers, offers, n * sizeof *offers);
+    ui.offers_n = (uint8_t)n;
+    tell(DP_MSG_CARD_UI, &ui);
+}
+
 static void on_ui(void *ctx, enum dp_emv_ui what)
 {
-    struct dp_msg_ui ui = {what};
     (void)ctx;
-    tell(DP_MSG_CARD_UI, &ui);
+    show(what, NULL, 0);
+}
+
+static void on_offer(void *ctx, const struct dp_emv_offer *offers, size_t n)
+{
+    (void)ctx;
+    show(DP_EMV_UI_CHOOSE, offers, n);
 }
 
 static void card_hash(const struct dp_emv_card_data *card, uint8_t hash[16])
@@ -300,7 +320,8 @@ static enum dp_emv_reason reason_of(int err)
 
 static void tap(void)
 {
-    static const struct dp_emv_ops ops = {NULL, on_policy, on_online, on_ui, NULL, is_cancelled};
+    static const struct dp_emv_ops ops = {NULL, on_policy,    on_online, on_ui,
+                                          NULL, is_cancelled, on_offer};
     struct dp_card_outcome o;
     struct dp_card card;
     int err;

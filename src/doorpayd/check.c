@@ -52,7 +52,8 @@ static bool check_pay(const struct dp_pay_request *p)
 {
     return LINE(p->sale_id) && LINE(p->service_id) && LINE(p->poi_id) && LINE(p->sale_tx) &&
            LINE(p->parcel) && LINE(p->manifest) && LINE(p->agent) && check_money(&p->amount) &&
-           UP_TO(p->offline, DP_FORBID) && UP_TO(p->deferred, DP_FORBID);
+           UP_TO(p->offline, DP_FORBID) && UP_TO(p->deferred, DP_FORBID) &&
+           p->aid_n <= sizeof p->aid && FLAG(p->ask_choice);
 }
 
 static bool check_reverse(const struct dp_reverse_request *r)
@@ -63,7 +64,7 @@ static bool check_reverse(const struct dp_reverse_request *r)
 static bool check_summary(const struct dp_emv_summary *s)
 {
     return UP_TO(s->interface, DP_INTERFACE_CONTACTLESS) && s->aid_n <= sizeof s->aid &&
-           TEXT(s->label) && TEXT(s->bin) && TEXT(s->last4) && TEXT(s->par) &&
+           TEXT(s->label) && TEXT(s->languages) && TEXT(s->bin) && TEXT(s->last4) && TEXT(s->par) &&
            UP_TO(s->authentication, DP_EMV_AUTH_FDDA) &&
            UP_TO(s->authentication_result, DP_EMV_AUTH_FAILED) && TEXT(s->authentication_reason) &&
            UP_TO(s->cvm, DP_EMV_CVM_DEVICE);
@@ -76,9 +77,32 @@ static bool check_sealed(const struct dp_card_sealed *s)
 
 static bool check_outcome(const struct dp_card_outcome *o)
 {
-    return UP_TO(o->outcome, DP_EMV_ENDED) && UP_TO(o->reason, DP_EMV_REASON_CANCELLED) &&
+    return UP_TO(o->outcome, DP_EMV_ENDED) && UP_TO(o->reason, DP_EMV_REASON_REFERRAL) &&
            TEXT(o->words) && check_summary(&o->summary) && o->emv_n <= sizeof o->emv &&
            check_sealed(&o->sealed) && FLAG(o->went_online);
+}
+
+static bool check_offers(const struct dp_emv_offer *offers, size_t n)
+{
+    if (n > DP_EMV_OFFERS_MAX)
+        return false;
+    for (size_t i = 0; i < DP_EMV_OFFERS_MAX; i++)
+        if (offers[i].aid_n > sizeof offers[i].aid || !FLAG(offers[i].confirm) ||
+            !TEXT(offers[i].label))
+            return false;
+    return true;
+}
+
+static bool check_ui(const struct dp_card_ui *u)
+{
+    return u->ui >= DP_EMV_UI_PRESENT_CARD && u->ui <= DP_EMV_UI_CHOOSE && TEXT(u->languages) &&
+           TEXT(u->application) && check_offers(u->offers, u->offers_n);
+}
+
+static bool check_event(const struct dp_pay_event *e)
+{
+    return UP_TO(e->ui, DP_EMV_UI_CHOOSE) && TEXT(e->service_id) && TEXT(e->languages) &&
+           TEXT(e->application) && check_offers(e->offers, e->offers_n);
 }
 
 static bool check_terminal(const struct dp_emv_terminal *t)
@@ -97,7 +121,7 @@ static bool check_order(const struct dp_card_order *o)
 {
     const struct dp_emv_transaction *t = &o->transaction;
     return check_money(&t->amount) && FLAG(t->online_possible) && FLAG(t->offline_allowed) &&
-           FLAG(t->deferred_allowed) && FLAG(t->oda_failure_declines) &&
+           FLAG(t->deferred_allowed) && FLAG(t->oda_failure_declines) && FLAG(t->choice_wanted) &&
            t->chosen_aid_n <= sizeof t->chosen_aid && UP_TO(o->interface, DP_INTERFACE_CONTACTLESS);
 }
 
@@ -162,7 +186,7 @@ static bool check_to_till(unsigned type, const union dp_msg_body *b)
     case DP_MSG_SETTLED:
         return check_settled(&b->settled.result);
     case DP_MSG_EVENT:
-        return UP_TO(b->event.ui, DP_EMV_UI_APPROVED_SIGN) && TEXT(b->event.service_id);
+        return check_event(&b->event);
     default:
         return true;
     }
@@ -200,7 +224,7 @@ static bool check_from_card(unsigned type, const union dp_msg_body *b)
     case DP_MSG_CARD_READY:
         return b->flag.flag <= 1;
     case DP_MSG_CARD_UI:
-        return b->ui.ui >= DP_EMV_UI_PRESENT_CARD && b->ui.ui <= DP_EMV_UI_APPROVED_SIGN;
+        return check_ui(&b->ui);
     case DP_MSG_CARD_SEEN:
         return check_summary(&b->seen.summary) && TEXT(b->seen.bin8);
     case DP_MSG_CARD_ONLINE:

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <doorpay/words.h>
+
 #include "base/assert.h"
 
 #define FILE_MAX_BYTES 65536
@@ -33,6 +35,7 @@ static const struct key {
     KEY("acquirer", "ca", acquirer_ca, true),
     KEY("acquirer", "cert", acquirer_cert, true),
     KEY("till", "socket", till_socket, true),
+    KEY("till", "language", language, false),
     KEY("wire_log", "file", wire_log, false),
 #undef KEY
 };
@@ -86,12 +89,17 @@ int dp_config_parse(const char *name, const char *text, struct dp_config *out, c
                     size_t error_n)
 {
     struct parse p = {out, ""};
+    enum dp_language language;
     int line;
     memset(out, 0, sizeof *out);
     line = ini_parse_string(text, take, &p);
     if (line != 0) {
         (void)snprintf(error, error_n, "%s:%d: %s", name, line,
                        p.reason[0] != '\0' ? p.reason : "not a section nor a setting");
+        return DP_ERR_FORMAT;
+    }
+    if (out->language[0] != '\0' && dp_language_parse(out->language, &language) < 0) {
+        (void)snprintf(error, error_n, "%s: [till] language: en, fr, nl or de", name);
         return DP_ERR_FORMAT;
     }
     for (size_t i = 0; i < KEYS; i++)

@@ -23,6 +23,7 @@ struct dp_config {
     char till_socket[DP_CONFIG_VALUE_MAX];   /* [till] socket */
     uint32_t allow_uids[DP_CONFIG_UIDS_MAX]; /* [till] allow_uid, may stand several times */
     size_t allow_uids_n;
+    char language[16]; /* [till] language: of messages to the postal worker; empty: en */
     char wire_log[DP_CONFIG_VALUE_MAX]; /* [wire_log] file; empty: none */
 };
 

@@ -58,7 +58,7 @@ static const struct dp_msg_rule rules[DP_MSG_TYPES] = {
 
     [DP_MSG_CARD_READY] = {"CARD_READY", sizeof(struct dp_msg_flag), CARD, VAULT, DP_PERMIT_ALWAYS,
                            0, 0},
-    [DP_MSG_CARD_UI] = {"CARD_UI", sizeof(struct dp_msg_ui), CARD, VAULT, DP_PERMIT_OPEN, 0, 0},
+    [DP_MSG_CARD_UI] = {"CARD_UI", sizeof(struct dp_card_ui), CARD, VAULT, DP_PERMIT_OPEN, 0, 0},
     [DP_MSG_CARD_SEEN] = {"CARD_SEEN", sizeof(struct dp_card_seen), CARD, VAULT, DP_PERMIT_ONCE, 0,
                           0},
     [DP_MSG_CARD_ONLINE] = {"CARD_ONLINE", sizeof(struct dp_card_online), CARD, VAULT,

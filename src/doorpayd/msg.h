@@ -112,9 +112,6 @@ struct dp_msg_settled {
     uint64_t request;
     struct dp_settle_result result;
 };
-struct dp_msg_ui {
-    uint32_t ui; /* enum dp_emv_ui */
-};
 struct dp_msg_flag {
     uint32_t flag;
 };
@@ -163,7 +160,7 @@ union dp_msg_body {
     struct dp_card_order order;
     struct dp_emv_policy_answer policy_answer;
     struct dp_emv_online_answer online_answer;
-    struct dp_msg_ui ui;
+    struct dp_card_ui ui;
     struct dp_msg_flag flag;
     struct dp_card_seen seen;
     struct dp_card_online online;

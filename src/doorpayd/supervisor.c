@@ -98,6 +98,7 @@ static void child_args(const struct supervisor *s, enum dp_role role, struct arg
             (void)snprintf(uid, sizeof uid, "%u", c->allow_uids[i]);
             add_arg(a, "allow-uid", uid);
         }
+        add_arg(a, "language", c->language);
     }
 }
 

@@ -164,6 +164,10 @@ int main(int argc, char **argv)
                     on_forward},
         .software_version = DP_VERSION,
     };
+    const char *language = dp_process_option(argc, argv, "language");
+    if (language != NULL && language[0] != '\0' &&
+        dp_language_parse(language, &config.language) < 0)
+        return 1; /* the configuration was checked before */
     dp_process_harden("doorpayd-till");
     if (!dp_process_started())
         return 2;

@@ -212,7 +212,7 @@ static void from_card(enum dp_msg_type type, const union dp_msg_body *b)
         dp_payment_card_ready(self.payment, b->flag.flag != 0);
         break;
     case DP_MSG_CARD_UI:
-        dp_payment_card_ui(self.payment, (enum dp_emv_ui)b->ui.ui);
+        dp_payment_card_ui(self.payment, &b->ui);
         break;
     case DP_MSG_CARD_SEEN:
         dp_payment_card_seen(self.payment, &b->seen);

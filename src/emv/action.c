@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <doorpay/tlv.h>
+#include <doorpay/words.h>
 
 #define TYPE_PURCHASE 0x00
 
@@ -111,7 +112,7 @@ static void decline_for(struct emv_action *a, enum dp_emv_reason otherwise, cons
         reason = DP_EMV_REASON_EXPIRED;
     else if (hit[2] != 0)
         reason = DP_EMV_REASON_CVM;
-    decline(a, reason, emv_tvr_words(hit));
+    decline(a, reason, dp_words_tvr(hit, DP_FOR_LOG, DP_LANGUAGE_EN));
 }
 
 void emv_action_first(const struct dp_emv_kernel *k, struct emv_action *action)

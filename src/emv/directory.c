@@ -41,7 +41,8 @@ static void add_directory(struct directories *d, struct dp_bytes name)
     d->names[d->n++].n = (uint8_t)name.n;
 }
 
-static int take_entry(struct dp_emv_kernel *k, struct directories *d, const struct dp_tlv *entry)
+static int directory_entry(struct dp_emv_kernel *k, struct directories *d,
+                           const struct dp_tlv *entry)
 {
     struct dp_bytes name;
     int err = dp_tlv_find(entry->value, 0x4F, &name);
@@ -54,7 +55,7 @@ static int take_entry(struct dp_emv_kernel *k, struct directories *d, const stru
     return err == DP_ERR_NOT_FOUND ? DP_OK : err;
 }
 
-static int take_record(struct dp_emv_kernel *k, struct directories *d, struct dp_bytes data)
+static int directory_record(struct dp_emv_kernel *k, struct directories *d, struct dp_bytes data)
 {
     struct dp_tlv t;
     struct dp_bytes row;
@@ -63,7 +64,7 @@ static int take_record(struct dp_emv_kernel *k, struct directories *d, struct dp
     if (err < 0)
         return err;
     while ((err = dp_tlv_next(row, &at, &t)) == DP_OK) {
-        err = t.tag == 0x61 ? take_entry(k, d, &t) : DP_OK;
+        err = t.tag == 0x61 ? directory_entry(k, d, &t) : DP_OK;
         if (err < 0)
             return err;
     }
@@ -96,7 +97,7 @@ static int read_records(struct dp_emv_kernel *k, struct directories *d, uint8_t 
         rc = emv_command(k, &c, &a);
         if (rc != EMV_GO_ON || a.sw == SW_NO_RECORD)
             return rc;
-        if (a.sw != 0x9000 || take_record(k, d, a.data) < 0)
+        if (a.sw != 0x9000 || directory_record(k, d, a.data) < 0)
             return NOT_USABLE;
     }
     return EMV_GO_ON;

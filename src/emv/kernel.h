@@ -159,8 +159,6 @@ void emv_ui(struct dp_emv_kernel *k, enum dp_emv_ui what);
 
 void emv_tvr_set(struct dp_emv_kernel *k, enum emv_tvr bit);
 bool emv_tvr_has(const struct dp_emv_kernel *k, enum emv_tvr bit);
-/* The first bit set in a TVR or a part of one, in words. */
-const char *emv_tvr_words(const uint8_t tvr[5]);
 
 /* The values a list asks for: TVR, TSI and CVM results as they stand now, all else from the data
  * store. 9F37 asked for with another length than 4 ends the payment (A07). where names the list. */

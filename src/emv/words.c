@@ -1,94 +1,123 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Outcomes, reasons and TVR bits in words, for the log and for people. */
-#include "kernel.h"
+/* Outcomes, reasons and TVR bits in words, for the log and for people: the table is src/emv/words.
+ */
+#include <doorpay/words.h>
 
-static const char *const outcomes[] = {
-    [DP_EMV_APPROVED_OFFLINE] = "approved offline",
-    [DP_EMV_APPROVED_ONLINE] = "approved online",
-    [DP_EMV_DECLINED] = "declined",
-    [DP_EMV_DEFERRED] = "deferred",
-    [DP_EMV_REVERSE] = "approved online, then refused by the card",
-    [DP_EMV_TRY_OTHER_INTERFACE] = "other interface wanted",
-    [DP_EMV_TRY_AGAIN] = "card wanted again",
-    [DP_EMV_CDCVM_WANTED] = "unlocked phone wanted",
-    [DP_EMV_ENDED] = "ended",
+#include <string.h>
+
+#include "base/assert.h"
+
+struct words_row {
+    uint16_t number;
+    const char *name;
+    uint8_t worker, customer; /* phrases */
 };
+#include "words.h"
 
-static const char *const reasons[] = {
-    [DP_EMV_REASON_NONE] = "none",
-    [DP_EMV_REASON_CARD_DECLINED] = "card declined",
-    [DP_EMV_REASON_TERMINAL_DECLINED] = "terminal declined",
-    [DP_EMV_REASON_ISSUER_DECLINED] = "issuer declined",
-    [DP_EMV_REASON_POLICY] = "policy",
-    [DP_EMV_REASON_NO_LINK] = "no link",
-    [DP_EMV_REASON_NOT_AUTHENTICATED] = "not authenticated",
-    [DP_EMV_REASON_OVER_LIMIT] = "over a limit",
-    [DP_EMV_REASON_EXPIRED] = "expired",
-    [DP_EMV_REASON_CVM] = "cardholder verification",
-    [DP_EMV_REASON_NO_APPLICATION] = "no application",
-    [DP_EMV_REASON_BLOCKED] = "blocked",
-    [DP_EMV_REASON_CARD_DATA] = "card data",
-    [DP_EMV_REASON_CARD_GONE] = "card gone",
-    [DP_EMV_REASON_CARD_ERROR] = "card error",
-    [DP_EMV_REASON_READER] = "reader",
-    [DP_EMV_REASON_KERNEL_UNSUPPORTED] = "kernel not supported",
-    [DP_EMV_REASON_CANCELLED] = "cancelled",
-    [DP_EMV_REASON_CHOICE] = "choice of application",
-    [DP_EMV_REASON_REFERRAL] = "referral",
-};
+#define ROWS(table)    table, sizeof(table) / sizeof((table)[0])
+#define REASON_UNKNOWN 51 /* enum dp_reason: ask for the status */
 
-static const char *look_up(const char *const *names, size_t n, unsigned at)
+/* ---- languages ---- */
+
+static const char codes[DP_LANGUAGES][3] = {"en", "fr", "nl", "de"};
+
+/* Two letters of at most two that may stand there; false: none of ours. */
+static bool language_at(const char *text, enum dp_language *out)
 {
-    return at < n && names[at] != NULL ? names[at] : "unknown";
+    for (unsigned i = 0; i < DP_LANGUAGES; i++)
+        if (text[0] == codes[i][0] && text[1] == codes[i][1]) {
+            *out = (enum dp_language)i;
+            return true;
+        }
+    return false;
 }
+
+int dp_language_parse(const char *text, enum dp_language *out)
+{
+    size_t n = strlen(text);
+    bool ends = n == 2 || (n > 2 && (text[2] == '-' || text[2] == '_'));
+    return ends && language_at(text, out) ? DP_OK : DP_ERR_UNSUPPORTED;
+}
+
+enum dp_language dp_language_of_card(const char *languages, enum dp_language otherwise)
+{
+    enum dp_language found = otherwise;
+    for (size_t n = strnlen(languages, 8); n >= 2; n -= 2, languages += 2)
+        if (language_at(languages, &found))
+            return found;
+    return otherwise;
+}
+
+/* ---- look-up ---- */
+
+static const struct words_row *find(const struct words_row *table, size_t n, unsigned number)
+{
+    for (size_t i = 0; i < n; i++)
+        if (table[i].number == number)
+            return &table[i];
+    return NULL;
+}
+
+/* row NULL: what is not in the table. */
+static const char *say(const struct words_row *row, enum dp_audience audience,
+                       enum dp_language language)
+{
+    if (row == NULL && audience == DP_FOR_LOG)
+        return "unknown";
+    if (row == NULL)
+        row = find(ROWS(words_reason), REASON_UNKNOWN);
+    DP_ASSERT(row != NULL && (unsigned)language < DP_LANGUAGES);
+    if (audience == DP_FOR_LOG)
+        return row->name;
+    return words_phrases[audience == DP_FOR_CUSTOMER ? row->customer : row->worker][language];
+}
+
+const char *dp_words_reason(unsigned reason, enum dp_audience audience, enum dp_language language)
+{
+    return say(find(ROWS(words_reason), reason), audience, language);
+}
+
+const char *dp_words_outcome(enum dp_emv_outcome outcome, enum dp_audience audience,
+                             enum dp_language language)
+{
+    return say(find(ROWS(words_outcome), (unsigned)outcome), audience, language);
+}
+
+const char *dp_words_kernel_reason(enum dp_emv_reason reason, enum dp_audience audience,
+                                   enum dp_language language)
+{
+    return say(find(ROWS(words_kernel), (unsigned)reason), audience, language);
+}
+
+const char *dp_words_ui(enum dp_emv_ui ui, enum dp_audience audience, enum dp_language language)
+{
+    return say(find(ROWS(words_ui), (unsigned)ui), audience, language);
+}
+
+const char *dp_words_of_state(enum dp_words_state state, enum dp_audience audience,
+                              enum dp_language language)
+{
+    return say(find(ROWS(words_state), (unsigned)state), audience, language);
+}
+
+const char *dp_words_tvr(const uint8_t tvr[5], enum dp_audience audience, enum dp_language language)
+{
+    for (size_t i = 0; i < sizeof words_tvr / sizeof words_tvr[0]; i++)
+        if ((tvr[words_tvr[i].number >> 8] & (uint8_t)words_tvr[i].number) != 0)
+            return say(&words_tvr[i], audience, language);
+    if (audience == DP_FOR_LOG)
+        return "action codes";
+    return dp_words_outcome(DP_EMV_DECLINED, audience, language);
+}
+
+/* ---- for the log ---- */
 
 const char *dp_emv_outcome_name(enum dp_emv_outcome outcome)
 {
-    return look_up(outcomes, sizeof outcomes / sizeof outcomes[0], (unsigned)outcome);
+    return dp_words_outcome(outcome, DP_FOR_LOG, DP_LANGUAGE_EN);
 }
 
 const char *dp_emv_reason_name(enum dp_emv_reason reason)
 {
-    return look_up(reasons, sizeof reasons / sizeof reasons[0], (unsigned)reason);
-}
-
-static const struct {
-    enum emv_tvr bit;
-    const char *words;
-} bits[] = {
-    {TVR_ODA_NOT_PERFORMED, "card not authenticated"},
-    {TVR_SDA_FAILED, "static authentication failed"},
-    {TVR_DDA_FAILED, "dynamic authentication failed"},
-    {TVR_CDA_FAILED, "combined authentication failed"},
-    {TVR_ICC_DATA_MISSING, "card data missing"},
-    {TVR_EXCEPTION_FILE, "card on the exception list"},
-    {TVR_SDA_SELECTED, "static authentication only"},
-    {TVR_VERSIONS_DIFFER, "application versions differ"},
-    {TVR_EXPIRED, "application expired"},
-    {TVR_NOT_YET_EFFECTIVE, "application not yet effective"},
-    {TVR_SERVICE_NOT_ALLOWED, "service not allowed for this card"},
-    {TVR_NEW_CARD, "new card"},
-    {TVR_CVM_FAILED, "cardholder not verified"},
-    {TVR_CVM_UNKNOWN, "verification method unknown"},
-    {TVR_PIN_TRIES_EXCEEDED, "no PIN tries left"},
-    {TVR_PIN_PAD_ABSENT, "PIN wanted, no PIN pad"},
-    {TVR_PIN_NOT_ENTERED, "PIN wanted, not entered"},
-    {TVR_PIN_ONLINE, "PIN entered for the issuer"},
-    {TVR_OVER_FLOOR_LIMIT, "over the floor limit"},
-    {TVR_LOWER_LIMIT_EXCEEDED, "lower offline limit exceeded"},
-    {TVR_UPPER_LIMIT_EXCEEDED, "upper offline limit exceeded"},
-    {TVR_RANDOMLY_SELECTED, "selected at random"},
-    {TVR_MERCHANT_FORCED_ONLINE, "merchant wants online"},
-    {TVR_DEFAULT_TDOL, "default TDOL used"},
-    {TVR_ISSUER_AUTH_FAILED, "issuer authentication failed"},
-    {TVR_SCRIPT_FAILED_BEFORE, "script failed before the last cryptogram"},
-    {TVR_SCRIPT_FAILED_AFTER, "script failed after the last cryptogram"},
-};
-
-const char *emv_tvr_words(const uint8_t tvr[5])
-{
-    for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++)
-        if ((tvr[(unsigned)bits[i].bit >> 8] & (uint8_t)bits[i].bit) != 0)
-            return bits[i].words;
-    return "action codes";
+    return dp_words_kernel_reason(reason, DP_FOR_LOG, DP_LANGUAGE_EN);
 }

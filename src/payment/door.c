@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "machine.h"
 
+#define AID_MIN            5
 #define CARD_WAIT_MS       60000  /* to present a card */
 #define CARD_PATIENCE_MS   180000 /* the card process ends a tap well before */
 #define NO_ANSWER_CODE     4021   /* DE25 */
@@ -56,7 +57,7 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_AMOUNT;
     if (q->parcel[0] != '\0' && !dp_params_parcel_known(params, q->parcel))
         return DP_REASON_PARCEL;
-    if (!dp_params_agent_known(params, q->agent))
+    if (!dp_params_agent_known(params, q->agent) || (q->aid_n > 0 && q->aid_n < AID_MIN))
         return DP_REASON_NOT_ALLOWED;
     if (dp_acquirer_is_anothers(p->acquirer)) {
         dp_log(DP_LOG_ERROR, "the open batch is of another terminal id, merchant or currency than "
@@ -99,6 +100,9 @@ static int make_transaction(struct dp_payment *p, const struct dp_pay_request *q
         q->deferred == DP_ALLOW && policy_deferred(p, q->amount.minor) == DP_REASON_NONE;
     t->kernel3_offline_max = params->offline.kernel3_max;
     t->oda_failure_declines = params->offline.oda_failure_declines;
+    memcpy(t->chosen_aid, q->aid, sizeof t->chosen_aid);
+    t->chosen_aid_n = q->aid_n;
+    t->choice_wanted = q->ask_choice;
     if (random->fill(random->ctx, t->unpredictable_number, sizeof t->unpredictable_number) < 0 ||
         random->fill(random->ctx, t->random, sizeof t->random) < 0 ||
         random->fill(random->ctx, p->door.tx, sizeof p->door.tx) < 0)
@@ -224,13 +228,17 @@ void dp_payment_card_ready(struct dp_payment *p, bool reader_ok)
     p->reader_ok = reader_ok;
 }
 
-void dp_payment_card_ui(struct dp_payment *p, enum dp_emv_ui what)
+void dp_payment_card_ui(struct dp_payment *p, const struct dp_card_ui *ui)
 {
     struct dp_pay_event e;
     if (p->door.state == DOOR_IDLE)
         return;
     memset(&e, 0, sizeof e);
-    e.ui = what;
+    e.ui = ui->ui;
+    memcpy(e.languages, ui->languages, sizeof e.languages);
+    memcpy(e.application, ui->application, sizeof e.application);
+    memcpy(e.offers, ui->offers, sizeof e.offers);
+    e.offers_n = ui->offers_n;
     memcpy(e.service_id, p->door.request.service_id, sizeof e.service_id);
     p->config.ops.event(p->config.ops.ctx, &e);
 }
@@ -570,13 +578,27 @@ static void finish_online(struct dp_payment *p, const struct dp_card_outcome *o)
     finish(p, &r);
 }
 
+/* "Refer to card issuer", with or without special conditions (ISO 8583:1993 action codes), or the
+ * issuer's response code for it. */
+static bool is_referral(const struct dp_acquirer_answer *a)
+{
+    return strcmp(a->action_code, "107") == 0 || strcmp(a->action_code, "108") == 0 ||
+           strcmp(a->arc, "01") == 0 || strcmp(a->arc, "02") == 0;
+}
+
+static enum dp_reason issuer_reason(const struct dp_acquirer_answer *a)
+{
+    if (a->soft_decline)
+        return DP_REASON_SOFT_DECLINE;
+    return is_referral(a) ? DP_REASON_REFERRAL : DP_REASON_ISSUER_DECLINED;
+}
+
 /* The acquirer answered: its word and the card's last word decide. */
 static void end_answered(struct dp_payment *p, const struct dp_card_outcome *o)
 {
     const struct door *d = &p->door;
     if (!d->issuer_approved)
-        finish_declined(
-            p, d->answer.soft_decline ? DP_REASON_SOFT_DECLINE : DP_REASON_ISSUER_DECLINED, o);
+        finish_declined(p, issuer_reason(&d->answer), o);
     else if (o->outcome == DP_EMV_APPROVED_ONLINE && claims_online(p, o))
         finish_online(p, o);
     else if (o->outcome == DP_EMV_APPROVED_ONLINE)

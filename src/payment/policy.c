@@ -70,6 +70,21 @@ enum dp_reason policy_deferred(const struct dp_payment *p, int64_t amount)
     return DP_REASON_NONE;
 }
 
+/* What this card paid in this round, with and without a link, and what was not taken back. */
+static uint64_t paid_by(const struct dp_payment *p, const uint8_t card_hash[16])
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < p->index.n; i++) {
+        const struct entry *e = &p->index.entries[i];
+        bool paid =
+            e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED;
+        if (paid && !e->is_reversal && !e->reversed && e->round == p->round.number &&
+            e->has_card_hash && memcmp(e->card_hash, card_hash, sizeof e->card_hash) == 0)
+            sum += (uint64_t)e->amount.minor;
+    }
+    return sum;
+}
+
 /* What this card has had approved without a link in this round. */
 static bool card_cap_reached(const struct dp_payment *p, const uint8_t card_hash[16],
                              int64_t amount)
@@ -103,6 +118,7 @@ enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen
     if (card_cap_reached(p, seen->card_hash, amount) && !p->link_up)
         return DP_REASON_LIMIT_CARD;
     answer->verdict = DP_EMV_POLICY_GO_ON;
+    answer->card_amount = paid_by(p, seen->card_hash);
     if (card_cap_reached(p, seen->card_hash, amount))
         return DP_REASON_NONE; /* online only */
     answer->offline_allowed = p->door.transaction.offline_allowed;

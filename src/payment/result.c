@@ -99,6 +99,8 @@ enum dp_reason reason_of_emv(enum dp_emv_outcome outcome, enum dp_emv_reason rea
         {DP_EMV_REASON_READER, DP_REASON_READER},
         {DP_EMV_REASON_KERNEL_UNSUPPORTED, DP_REASON_OTHER_INTERFACE},
         {DP_EMV_REASON_CANCELLED, DP_REASON_CANCELLED},
+        {DP_EMV_REASON_CHOICE, DP_REASON_CHOICE},
+        {DP_EMV_REASON_REFERRAL, DP_REASON_REFERRAL},
     };
     if (outcome == DP_EMV_TRY_OTHER_INTERFACE)
         return DP_REASON_OTHER_INTERFACE;

@@ -26,6 +26,8 @@ enum nexo_category {
 struct nexo_header {
     enum nexo_category category;
     char service_id[11], sale_id[21], poi_id[41];
+    bool has_language; /* the request said in which language its answer's messages are to be */
+    enum dp_language language;
 };
 
 /* A request as far as we act on it. Which part is filled depends on the category. */
@@ -66,8 +68,9 @@ char *nexo_answer_status(const struct nexo_request *q, const struct dp_pay_resul
 char *nexo_answer_diagnosis(const struct nexo_request *q, const struct dp_diagnosis *d);
 char *nexo_answer_totals(const struct nexo_request *q, const struct dp_till_totals *t);
 char *nexo_answer_reconciliation(const struct nexo_request *q, const struct dp_settle_result *r);
-/* One Display event for the app's screen, as JSON text. */
-char *nexo_event(const struct dp_pay_event *e);
+/* One Display event for the app's screen, as JSON text: in the card holder's language when we have
+ * it, else in this one. */
+char *nexo_event(const struct dp_pay_event *e, enum dp_language language);
 
 /* ---- numbers.c: amounts never become floating point ---- */
 

@@ -180,23 +180,25 @@ static void add_headroom(struct pairs *p, const struct dp_headroom *h)
     add_number(p, "oldestUnsentMs", h->oldest_unsent_ms);
 }
 
-static const char *words_of(const struct dp_pay_result *r)
+static const char *words_of(const struct dp_pay_result *r, enum dp_audience audience,
+                            enum dp_language language)
 {
     if (r->is_reversal && r->state == DP_PAY_APPROVED)
-        return "Cancelled: the customer pays nothing";
+        return dp_words_of_state(DP_WORDS_REVERSAL_DONE, audience, language);
     if (r->reversed)
-        return "Paid, then cancelled";
+        return dp_words_of_state(DP_WORDS_PAID_THEN_CANCELLED, audience, language);
     if (r->state == DP_PAY_IN_PROGRESS)
-        return "This payment is still going on";
-    return dp_reason_words(r->reason);
+        return dp_words_of_state(DP_WORDS_IN_PROGRESS, audience, language);
+    return dp_words_reason((unsigned)r->reason, audience, language);
 }
 
-static void additional(struct pairs *p, const struct dp_pay_result *r)
+static void additional(struct pairs *p, const struct dp_pay_result *r, enum dp_language language)
 {
     static const char *const forward[] = {"none", "pending", "accepted", "declined", "given-up"};
     char hex[33];
     add(p, "reason", dp_reason_name(r->reason));
-    add(p, "message", words_of(r));
+    add(p, "message", words_of(r, DP_FOR_WORKER, language));
+    add(p, "customerMessage", words_of(r, DP_FOR_CUSTOMER, language));
     if (r->mode != DP_MODE_NONE) {
         add(p, "mode", dp_mode_name(r->mode));
         add(p, "forward", forward[r->forward]);
@@ -212,10 +214,10 @@ static void additional(struct pairs *p, const struct dp_pay_result *r)
     add_headroom(p, &r->headroom);
 }
 
-static json_t *response_of(const struct dp_pay_result *r)
+static json_t *response_of(const struct dp_pay_result *r, enum dp_language language)
 {
     struct pairs more = {"", 0};
-    additional(&more, r);
+    additional(&more, r, language);
     if (r->state == DP_PAY_APPROVED)
         return response("Success", NULL, &more);
     return response("Failure", r->state == DP_PAY_IN_PROGRESS ? "InProgress" : condition_of(r),
@@ -268,9 +270,10 @@ static json_t *payment_result(const struct dp_pay_result *r)
     return result;
 }
 
-static json_t *payment_body(const struct dp_pay_result *r, const char *time_stamp)
+static json_t *payment_body(const struct dp_pay_result *r, const char *time_stamp,
+                            enum dp_language language)
 {
-    json_t *body = json_pack("{s:o}", "Response", response_of(r));
+    json_t *body = json_pack("{s:o}", "Response", response_of(r, language));
     if (r->state != DP_PAY_APPROVED && r->state != DP_PAY_DECLINED)
         return body;
     json_t *sale = json_pack("{s:{s:s}}", "SaleTransactionID", "TransactionID", r->sale_tx);
@@ -285,9 +288,9 @@ static json_t *payment_body(const struct dp_pay_result *r, const char *time_stam
     return body;
 }
 
-static json_t *reversal_body(const struct dp_pay_result *r)
+static json_t *reversal_body(const struct dp_pay_result *r, enum dp_language language)
 {
-    json_t *body = json_pack("{s:o}", "Response", response_of(r));
+    json_t *body = json_pack("{s:o}", "Response", response_of(r, language));
     if (r->state != DP_PAY_APPROVED)
         return body;
     (void)json_object_set_new(body, "POIData", poi_data(r));
@@ -297,26 +300,27 @@ static json_t *reversal_body(const struct dp_pay_result *r)
 
 char *nexo_answer_payment(const struct nexo_request *q, const struct dp_pay_result *r)
 {
-    return wrap(&q->header, "PaymentResponse", payment_body(r, q->time_stamp));
+    return wrap(&q->header, "PaymentResponse", payment_body(r, q->time_stamp, q->header.language));
 }
 
 char *nexo_answer_reversal(const struct nexo_request *q, const struct dp_pay_result *r)
 {
-    return wrap(&q->header, "ReversalResponse", reversal_body(r));
+    return wrap(&q->header, "ReversalResponse", reversal_body(r, q->header.language));
 }
 
 char *nexo_answer_status(const struct nexo_request *q, const struct dp_pay_result *r)
 {
     json_t *body, *repeated, *inner;
-    struct nexo_header header = {r->is_reversal ? NEXO_REVERSAL : NEXO_PAYMENT, "", "", ""};
+    enum dp_language language = q->header.language;
+    struct nexo_header header = {.category = r->is_reversal ? NEXO_REVERSAL : NEXO_PAYMENT};
     if (r->state != DP_PAY_APPROVED && r->state != DP_PAY_DECLINED)
         return wrap(&q->header, "TransactionStatusResponse",
-                    json_pack("{s:o}", "Response", response_of(r)));
+                    json_pack("{s:o}", "Response", response_of(r, language)));
     memcpy(header.service_id, r->service_id, sizeof header.service_id);
     memcpy(header.sale_id, r->sale_id, sizeof header.sale_id);
     memcpy(header.poi_id, r->poi_id, sizeof header.poi_id);
-    inner = r->is_reversal ? json_pack("{s:o}", "ReversalResponse", reversal_body(r))
-                           : json_pack("{s:o}", "PaymentResponse", payment_body(r, ""));
+    inner = r->is_reversal ? json_pack("{s:o}", "ReversalResponse", reversal_body(r, language))
+                           : json_pack("{s:o}", "PaymentResponse", payment_body(r, "", language));
     repeated = json_pack("{s:o,s:o}", "MessageHeader", header_of(&header),
                          "RepeatedResponseMessageBody", inner);
     body = json_pack("{s:o,s:o}", "Response", response("Success", NULL, NULL),
@@ -350,7 +354,10 @@ char *nexo_answer_diagnosis(const struct nexo_request *q, const struct dp_diagno
     struct pairs more = {"", 0};
     bool usable = d->journal_ok && d->params_ok;
     char hex[33];
-    add(&more, "message", d->trouble[0] != '\0' ? d->trouble : "All is well");
+    add(&more, "message",
+        d->trouble[0] != '\0'
+            ? d->trouble
+            : dp_words_of_state(DP_WORDS_ALL_WELL, DP_FOR_WORKER, q->header.language));
     add(&more, "journal", dp_hex_encode(d->journal, 16, hex, sizeof hex));
     add_number(&more, "paramsVersion", (int64_t)d->params_version);
     add_number(&more, "batch", d->batch);
@@ -395,10 +402,11 @@ char *nexo_answer_reconciliation(const struct nexo_request *q, const struct dp_s
     char batch[12];
     if (!r->asked) {
         struct dp_pay_result as = {.reason = r->reason};
-        return nexo_answer_error(&q->header, condition_of(&as), dp_reason_name(r->reason),
-                                 r->reason == DP_REASON_BUSY
-                                     ? "Payments are still to be forwarded: try again later"
-                                     : dp_reason_words(r->reason));
+        return nexo_answer_error(
+            &q->header, condition_of(&as), dp_reason_name(r->reason),
+            r->reason == DP_REASON_BUSY
+                ? dp_words_of_state(DP_WORDS_FORWARDING, DP_FOR_WORKER, q->header.language)
+                : dp_reason_words_in(r->reason, q->header.language));
     }
     (void)snprintf(batch, sizeof batch, "%u", r->batch);
     add(&more, "verdict", r->in_balance ? "in-balance" : "out-of-balance");
@@ -414,32 +422,38 @@ char *nexo_answer_reconciliation(const struct nexo_request *q, const struct dp_s
                           batch));
 }
 
-char *nexo_event(const struct dp_pay_event *e)
+/* ---- events ---- */
+
+static json_t *offers(const struct dp_pay_event *e)
 {
-    static const struct {
-        enum dp_emv_ui ui;
-        const char *code, *words;
-    } table[] = {
-        {DP_EMV_UI_PRESENT_CARD, "present-card", "Present card"},
-        {DP_EMV_UI_PROCESSING, "processing", "Processing"},
-        {DP_EMV_UI_REMOVE_CARD, "remove-card", "Remove card"},
-        {DP_EMV_UI_PRESENT_ONE_CARD, "present-one-card", "Present one card only"},
-        {DP_EMV_UI_INSERT_CARD, "insert-card", "Insert card"},
-        {DP_EMV_UI_SEE_PHONE, "see-phone", "See phone"},
-        {DP_EMV_UI_TRY_AGAIN, "try-again", "Try again"},
-        {DP_EMV_UI_GOING_ONLINE, "going-online", "Asking the bank"},
-        {DP_EMV_UI_CARD_READ_OK, "card-read", "Card read: remove card"},
-        {DP_EMV_UI_APPROVED, "approved", "Approved"},
-        {DP_EMV_UI_DECLINED, "declined", "Declined"},
-        {DP_EMV_UI_APPROVED_SIGN, "approved-sign", "Approved: please sign"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (table[i].ui == e->ui) {
-            json_t *o = json_pack("{s:s,s:s,s:s}", "service_id", e->service_id, "event",
-                                  table[i].code, "text", table[i].words);
-            char *text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
-            json_decref(o);
-            return text;
-        }
-    return NULL;
+    json_t *all = json_array();
+    for (size_t i = 0; i < e->offers_n && i < DP_EMV_OFFERS_MAX; i++) {
+        const struct dp_emv_offer *o = &e->offers[i];
+        char aid[33];
+        (void)json_array_append_new(all, json_pack("{s:s,s:s,s:b}", "aid",
+                                                   dp_hex_encode(o->aid, o->aid_n, aid, sizeof aid),
+                                                   "label", o->label, "confirm", (int)o->confirm));
+    }
+    return all;
+}
+
+char *nexo_event(const struct dp_pay_event *e, enum dp_language language)
+{
+    enum dp_language spoken = dp_language_of_card(e->languages, language);
+    char *text;
+    json_t *o = json_pack("{s:s,s:s,s:s}", "service_id", e->service_id, "event",
+                          dp_words_ui(e->ui, DP_FOR_LOG, spoken), "text",
+                          dp_words_ui(e->ui, DP_FOR_CUSTOMER, spoken));
+    if (o == NULL)
+        return NULL;
+    /* a label that is no text leaves the event without it */
+    if (e->application[0] != '\0')
+        (void)json_object_set_new(o, "application", json_string(e->application));
+    if (e->languages[0] != '\0')
+        (void)json_object_set_new(o, "languages", json_string(e->languages));
+    if (e->offers_n > 0)
+        (void)json_object_set_new(o, "applications", offers(e));
+    text = json_dumps(o, JSON_COMPACT);
+    json_decref(o);
+    return text;
 }

@@ -111,7 +111,7 @@ static enum nexo_category category_of(const char *name)
 
 static void parse_header(struct walk *w, json_t *body, struct nexo_header *h)
 {
-    char value[32];
+    char value[32], language[16];
     json_t *header = object(w, body, "MessageHeader", true);
     if (header == NULL)
         return;
@@ -133,6 +133,10 @@ static void parse_header(struct walk *w, json_t *body, struct nexo_header *h)
     h->category = category_of(value);
     if (h->category == NEXO_NONE)
         fail(w, DP_ERR_UNSUPPORTED, "MessageCategory %s is not one this terminal knows", value);
+    text(w, header, "Language", language, sizeof language, false);
+    h->has_language = language[0] != '\0';
+    if (w->err == DP_OK && h->has_language && dp_language_parse(language, &h->language) < 0)
+        fail(w, DP_ERR_UNSUPPORTED, "Language %s: this terminal has en, fr, nl and de", language);
 }
 
 /* The value of key in "key=value&key=value", which SaleToPOIData carries. */
@@ -166,6 +170,22 @@ static enum dp_permission permission(struct walk *w, const char *data, const cha
     return strcmp(value, "forbid") == 0 ? DP_FORBID : DP_ALLOW;
 }
 
+/* The customer's choice of application on a card that has several. */
+static void parse_choice(struct walk *w, const char *data, struct dp_pay_request *pay)
+{
+    char aid[33] = "", choose[8] = "";
+    size_t n = 0;
+    pair(w, data, "aid", aid, sizeof aid);
+    pair(w, data, "choose", choose, sizeof choose);
+    if (aid[0] != '\0' &&
+        (dp_hex_decode(aid, strlen(aid), pay->aid, sizeof pay->aid, &n) < 0 || n < 5))
+        fail(w, DP_ERR_FORMAT, "SaleToPOIData: aid must be 5 to 16 bytes in hex");
+    if (choose[0] != '\0' && strcmp(choose, "ask") != 0)
+        fail(w, DP_ERR_FORMAT, "SaleToPOIData: choose must be ask");
+    pay->aid_n = (uint8_t)n;
+    pay->ask_choice = choose[0] != '\0';
+}
+
 static void parse_sale_data(struct walk *w, json_t *request, struct nexo_request *out)
 {
     char data[256];
@@ -181,6 +201,7 @@ static void parse_sale_data(struct walk *w, json_t *request, struct nexo_request
     pair(w, data, "manifest", pay->manifest, sizeof pay->manifest);
     pay->offline = permission(w, data, "offline");
     pay->deferred = permission(w, data, "deferred");
+    parse_choice(w, data, pay);
 }
 
 static void parse_amount(struct walk *w, json_t *amounts, struct dp_money *out)
@@ -302,15 +323,20 @@ static void parse_admin(struct walk *w, json_t *body, struct nexo_request *out)
 static int fingerprint(const struct nexo_request *q, uint8_t out[32])
 {
     char text_of[512];
-    char tx[33];
+    char tx[33], choice[48] = "";
     size_t n = 0;
     const struct dp_pay_request *p = &q->pay;
     int length;
     (void)dp_hex_encode(q->reverse.original_tx, 16, tx, sizeof tx);
-    length = snprintf(text_of, sizeof text_of, "%s\n%s\n%s\n%s\n%s\n%lld\n%u\n%d\n%d\n%s\n%lld",
+    /* only where there is one: requests kept by earlier versions are still the same */
+    if (p->aid_n > 0 || p->ask_choice) {
+        (void)memcpy(choice, p->ask_choice ? "\na" : "\n-", 3);
+        (void)dp_hex_encode(p->aid, p->aid_n, choice + 2, sizeof choice - 2);
+    }
+    length = snprintf(text_of, sizeof text_of, "%s\n%s\n%s\n%s\n%s\n%lld\n%u\n%d\n%d\n%s\n%lld%s",
                       nexo_category_name(q->header.category), q->header.sale_id, p->sale_tx,
                       p->parcel, p->manifest, (long long)p->amount.minor, p->amount.currency,
-                      (int)p->offline, (int)p->deferred, tx, (long long)q->reverse.amount);
+                      (int)p->offline, (int)p->deferred, tx, (long long)q->reverse.amount, choice);
     if (length < 0 || (size_t)length >= sizeof text_of ||
         psa_hash_compute(PSA_ALG_SHA_256, (const uint8_t *)text_of, (size_t)length, out, 32, &n) !=
             PSA_SUCCESS)

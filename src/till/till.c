@@ -41,7 +41,7 @@ struct exchange {
     /* of /events */
     bool is_stream, ended, beat_due;
     uint64_t next_event;
-    char event_text[512];
+    char event_text[1024];
     size_t event_n, event_sent;
 };
 
@@ -188,8 +188,9 @@ static int ask(struct dp_till *t, struct exchange *e)
 
 static void unavailable(struct exchange *e)
 {
-    give_answer(e, nexo_answer_error(&e->nexo.header, "UnavailableService", "unknown",
-                                     dp_reason_words(DP_REASON_UNKNOWN)));
+    give_answer(e,
+                nexo_answer_error(&e->nexo.header, "UnavailableService", "unknown",
+                                  dp_reason_words_in(DP_REASON_UNKNOWN, e->nexo.header.language)));
 }
 
 /* The answer to an Abort is empty; the payment's own connection tells how it ended. */
@@ -209,6 +210,8 @@ static void handle(struct dp_till *t, struct exchange *e)
     int err =
         e->too_long ? DP_ERR_LIMIT : nexo_parse(e->body, e->body_n, &e->nexo, error, sizeof error);
     e->asked = true;
+    if (!e->nexo.header.has_language || err < 0)
+        e->nexo.header.language = t->config.language;
     if (err < 0) {
         give_answer(e, nexo_answer_error(&e->nexo.header, "MessageFormat", "message_format",
                                          e->too_long ? "the request is too long" : error));
@@ -233,7 +236,7 @@ static bool next_event_text(struct exchange *e)
         e->next_event = t->events_n - EVENTS_KEPT; /* a slow reader loses the oldest */
     if (e->next_event >= t->events_n)
         return false;
-    json = nexo_event(&t->events[e->next_event++ % EVENTS_KEPT]);
+    json = nexo_event(&t->events[e->next_event++ % EVENTS_KEPT], t->config.language);
     e->event_sent = 0;
     e->event_n = 0;
     if (json != NULL && strlen(json) + 9 < sizeof e->event_text) {

@@ -81,7 +81,7 @@ static void steps_out_of_turn_end_the_card_process(void **state)
     static struct dp_card_outcome outcome;
     static struct dp_card_seen first;
     static struct dp_card_online online;
-    struct dp_msg_ui ui = {DP_EMV_UI_PRESENT_CARD};
+    struct dp_card_ui ui = {.ui = DP_EMV_UI_PRESENT_CARD};
     struct vault_books b;
     (void)state;
     raw_rule(DP_ROLE_CARD, DP_MSG_CARD_UI, &ui); /* nobody asked it anything */

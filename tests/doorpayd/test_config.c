@@ -42,6 +42,7 @@ static void reads_every_setting(void **state)
     assert_string_equal(c.reader, "Doorpay");
     assert_string_equal(c.acquirer_port, "7000");
     assert_string_equal(c.wire_log, "");
+    assert_string_equal(c.language, "");
     assert_int_equal(c.allow_uids_n, 2);
     assert_int_equal(c.allow_uids[1], 1001);
 }
@@ -60,6 +61,8 @@ static void errors_name_file_line_and_setting(void **state)
          "d.conf:21: not a user id: [till] allow_uid", DP_ERR_FORMAT},
         {"uri = soft:/a\nuri = soft:/b\n", "uri = soft:/var/lib/doorpay/keys\n",
          "d.conf:8: given twice: [hsm] uri", DP_ERR_FORMAT},
+        {"language = tlh\n", "allow_uid = 1001\n", "d.conf: [till] language: en, fr, nl or de",
+         DP_ERR_FORMAT},
         {"dirr = /x\n", "dir = /var/lib/doorpay/journal\n",
          "d.conf:5: unknown setting: [journal] dirr", DP_ERR_FORMAT},
         {"[jurnal]\n", "[journal]\n", "d.conf:5: unknown setting: [jurnal] dir", DP_ERR_FORMAT},

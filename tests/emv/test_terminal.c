@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <doorpay/words.h>
 
 static struct step s;
 
@@ -205,10 +206,12 @@ static void every_outcome_and_reason_has_a_name(void **state)
 
 static void a_result_of_verification_says_its_first_bit(void **state)
 {
-    assert_string_equal(emv_tvr_words(step_hex("0040000000").p), "application expired");
-    assert_string_equal(emv_tvr_words(step_hex("0000000010").p),
+    assert_string_equal(dp_words_tvr(step_hex("0040000000").p, DP_FOR_LOG, DP_LANGUAGE_EN),
+                        "application expired");
+    assert_string_equal(dp_words_tvr(step_hex("0000000010").p, DP_FOR_LOG, DP_LANGUAGE_EN),
                         "script failed after the last cryptogram");
-    assert_string_equal(emv_tvr_words(step_hex("0000000000").p), "action codes");
+    assert_string_equal(dp_words_tvr(step_hex("0000000000").p, DP_FOR_LOG, DP_LANGUAGE_EN),
+                        "action codes");
 }
 
 int main(void)

@@ -18,7 +18,7 @@ ROOMS = {
     'sim': ('src/sim', 1),  # beside the house: base and nothing else
 }
 # Public headers that do not bear their room's name.
-HEADER_ROOM = {'hpke': 'cbor', 'cose': 'cbor', 'sealed': 'cbor'}
+HEADER_ROOM = {'hpke': 'cbor', 'cose': 'cbor', 'sealed': 'cbor', 'words': 'emv'}
 # The rooms that get reader, network, disk and clock handed in, and the files that are such a hand.
 CORE = ('tlv', 'cbor', 'iso8583', 'emv', 'journal', 'params', 'acquirer', 'payment')
 CORE_HANDS = re.compile(r'src/journal/store_\w+\.c$')

@@ -1181,6 +1181,81 @@ static void replayed_cryptogram_is_declined(void **state)
     assert_declined(5, DP_REASON_REPLAY);
 }
 
+static void customers_choice_goes_to_the_card(void **state)
+{
+    struct dp_pay_request q = world_request("S1", 100);
+    (void)state;
+    q.ask_choice = true;
+    dp_payment_pay(w.p, 1, &q);
+    assert_true(w.order.transaction.choice_wanted);
+    assert_int_equal(w.order.transaction.chosen_aid_n, 0);
+    world_ended(&w, DP_EMV_ENDED, DP_EMV_REASON_CHOICE);
+    assert_declined(1, DP_REASON_CHOICE);
+    q = world_request("S2", 100);
+    memcpy(q.aid, w.aid, sizeof w.aid);
+    q.aid_n = sizeof w.aid;
+    dp_payment_pay(w.p, 2, &q);
+    assert_int_equal(w.order.transaction.chosen_aid_n, sizeof w.aid);
+    assert_memory_equal(w.order.transaction.chosen_aid, w.aid, sizeof w.aid);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 2)->state, DP_PAY_APPROVED);
+    q = world_request("S3", 100);
+    q.aid_n = 4;
+    dp_payment_pay(w.p, 3, &q);
+    assert_refused(3, DP_REASON_NOT_ALLOWED);
+}
+
+static void sales_of_one_card_add_up_for_its_floor_limit(void **state)
+{
+    (void)state;
+    world_pay(&w, 1, "S1", 150);
+    world_seen(&w);
+    assert_int_equal(w.policy.card_amount, 0);
+    world_ended(&w, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    world_pay(&w, 2, "S2", 200);
+    world_seen(&w);
+    assert_int_equal(w.policy.card_amount, 150);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+    world_pay(&w, 3, "S3", 200);
+    world_tap_deferred(&w);
+    world_pay(&w, 4, "S4", 200);
+    world_seen(&w);
+    assert_int_equal(w.policy.card_amount, 350);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+    world_reverse(&w, 5, "R1", world_result(&w, 1)->tx); /* taken back: it counts no more */
+    memset(w.card_hash, 0xC1, sizeof w.card_hash);
+    world_pay(&w, 6, "S6", 200);
+    world_seen(&w);
+    assert_int_equal(w.policy.card_amount, 200);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+    memset(w.card_hash, 0xC7, sizeof w.card_hash); /* another card */
+    world_pay(&w, 7, "S7", 200);
+    world_seen(&w);
+    assert_int_equal(w.policy.card_amount, 0);
+}
+
+static void referral_has_a_reason_of_its_own(void **state)
+{
+    (void)state;
+    link_up();
+    for (unsigned action = 107; action <= 108; action++) {
+        char service[8];
+        (void)snprintf(service, sizeof service, "S%u", action);
+        world_pay(&w, action, service, 100);
+        world_seen(&w);
+        world_wants_online(&w);
+        assert_true(world_answer(&w, action));
+        world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_ISSUER_DECLINED);
+        assert_declined(action, DP_REASON_REFERRAL);
+    }
+    world_pay(&w, 1, "S1", 100);
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 100));
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_REFERRAL); /* the card process alone says so */
+    assert_declined(1, DP_REASON_ISSUER_DECLINED);
+}
+
 /* A restart with nothing in flight has nothing to say. */
 static void quiet_restart_writes_nothing(void **state)
 {
@@ -1297,6 +1372,9 @@ int main(void)
         TEST(less_than_cda_is_not_approved_without_a_link),
         TEST(failed_authentication_is_not_deferred),
         TEST(replayed_cryptogram_is_declined),
+        TEST(customers_choice_goes_to_the_card),
+        TEST(sales_of_one_card_add_up_for_its_floor_limit),
+        TEST(referral_has_a_reason_of_its_own),
         TEST(quiet_restart_writes_nothing),
         TEST(parcel_leads_to_the_payment_that_stands_for_it),
         TEST(diagnosis_names_the_trouble),

@@ -261,14 +261,17 @@ static void assert_said(json_t *root, const char *path, const char *part)
     assert_non_null(strstr(got, part));
 }
 
+static const char *header_more = ""; /* what else stands in the header */
+
 static const char *message(const char *category, const char *body)
 {
     static char text[8192];
-    (void)snprintf(text, sizeof text,
-                   "{\"SaleToPOIRequest\":{\"MessageHeader\":{\"ProtocolVersion\":\"3.0\","
-                   "\"MessageClass\":\"Service\",\"MessageCategory\":\"%s\",\"MessageType\":"
-                   "\"Request\",\"ServiceID\":\"S1\",\"SaleID\":\"round-7\",\"POIID\":\"P\"}%s%s}}",
-                   category, body[0] != '\0' ? "," : "", body);
+    (void)snprintf(
+        text, sizeof text,
+        "{\"SaleToPOIRequest\":{\"MessageHeader\":{\"ProtocolVersion\":\"3.0\","
+        "\"MessageClass\":\"Service\",\"MessageCategory\":\"%s\",\"MessageType\":"
+        "\"Request\",\"ServiceID\":\"S1\",\"SaleID\":\"round-7\",\"POIID\":\"P\"%s}%s%s}}",
+        category, header_more, body[0] != '\0' ? "," : "", body);
     return text;
 }
 
@@ -385,6 +388,58 @@ static void declined_payment_says_why_in_words(void **state)
     json_decref(r);
 }
 
+static void messages_come_in_the_language_asked_for(void **state)
+{
+    static const struct {
+        const char *header, *worker, *customer;
+    } cases[] = {
+        {"", "message=The%20card%20has%20expired", "customerMessage=Your%20card"},
+        {",\"Language\":\"fr\"", "message=La%20carte%20est%20expirée",
+         "customerMessage=Votre%20carte%20est%20expirée"},
+        {",\"Language\":\"nl-BE\"", "message=De%20kaart%20is%20vervallen",
+         "customerMessage=Uw%20kaart"},
+        {",\"Language\":\"de\"", "message=Die%20Karte%20ist%20abgelaufen",
+         "customerMessage=Ihre%20Karte"},
+    };
+    json_t *r;
+    (void)state;
+    self.result.state = DP_PAY_DECLINED;
+    self.result.mode = DP_MODE_DECLINED;
+    self.result.reason = DP_REASON_EXPIRED_CARD;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        header_more = cases[i].header;
+        r = ask(payment(EUR_23_50, ""));
+        assert_said(r, "PaymentResponse.Response.AdditionalResponse", "reason=expired");
+        assert_said(r, "PaymentResponse.Response.AdditionalResponse", cases[i].worker);
+        assert_said(r, "PaymentResponse.Response.AdditionalResponse", cases[i].customer);
+        json_decref(r);
+    }
+    header_more = ",\"Language\":\"tlh\"";
+    r = ask(payment(EUR_23_50, ""));
+    header_more = "";
+    assert_at(r, "PaymentResponse.Response.ErrorCondition", "MessageFormat");
+    assert_said(r, "PaymentResponse.Response.AdditionalResponse", "Language");
+    json_decref(r);
+}
+
+static void customers_choice_reaches_the_vault(void **state)
+{
+    uint8_t print[32];
+    (void)state;
+    json_decref(ask(payment(EUR_23_50, "")));
+    assert_int_equal(self.pay.aid_n, 0);
+    assert_false(self.pay.ask_choice);
+    memcpy(print, self.pay.fingerprint, sizeof print);
+    json_decref(ask(payment(EUR_23_50, ",\"SaleToPOIData\":\"choose=ask\"")));
+    assert_true(self.pay.ask_choice);
+    assert_memory_not_equal(self.pay.fingerprint, print, sizeof print);
+    memcpy(print, self.pay.fingerprint, sizeof print);
+    json_decref(ask(payment(EUR_23_50, ",\"SaleToPOIData\":\"choose=ask&aid=A0000009990201\"")));
+    assert_int_equal(self.pay.aid_n, 7);
+    assert_memory_equal(self.pay.aid, "\xA0\0\0\x09\x99\x02\x01", 7);
+    assert_memory_not_equal(self.pay.fingerprint, print, sizeof print);
+}
+
 static void what_is_no_payment_request_never_reaches_the_vault(void **state)
 {
     static const struct {
@@ -402,6 +457,9 @@ static void what_is_no_payment_request_never_reaches_the_vault(void **state)
         {"\"RequestedAmount\":1", "", "Currency"},
         {EUR_23_50 ",\"CashBackAmount\":5", "", "CashBackAmount"},
         {EUR_23_50, ",\"SaleToPOIData\":\"offline=maybe\"", "offline"},
+        {EUR_23_50, ",\"SaleToPOIData\":\"aid=A00000\"", "aid"},
+        {EUR_23_50, ",\"SaleToPOIData\":\"aid=A00000099902xx\"", "aid"},
+        {EUR_23_50, ",\"SaleToPOIData\":\"choose=me\"", "choose"},
         {EUR_23_50, ",\"OperatorID\":\"a234567890123456789012345678901234567890\"", "OperatorID"},
         {EUR_23_50, ",\"OperatorID\":\"\\u00e4\"", "OperatorID"},
         {EUR_23_50, ",\"OperatorID\":\"#num#1\"", "OperatorID"},
@@ -689,7 +747,7 @@ static void login_diagnosis_totals_settlement_and_admin_answer(void **state)
 static void events_reach_a_listener_in_order(void **state)
 {
     static struct client c;
-    struct dp_pay_event e = {DP_EMV_UI_PRESENT_CARD, "S1"};
+    struct dp_pay_event e = {.ui = DP_EMV_UI_PRESENT_CARD, .service_id = "S1"};
     const char *first, *second;
     (void)state;
     dial(&c);
@@ -704,6 +762,38 @@ static void events_reach_a_listener_in_order(void **state)
     second = strstr(c.text, "\"event\":\"remove-card\"");
     assert_true(first != NULL && second != NULL && first < second);
     assert_non_null(strstr(c.text, "\"service_id\":\"S1\""));
+    hang_up(&c);
+}
+
+static void events_name_applications_and_speak_the_holders_language(void **state)
+{
+    static struct client c;
+    struct dp_pay_event e = {.ui = DP_EMV_UI_CHOOSE,
+                             .service_id = "S1",
+                             .languages = "itfr",
+                             .application = "D\xC3\xA9"
+                                            "bit",
+                             .offers_n = 2,
+                             .offers = {{{0xA0, 0, 0, 9, 0x99, 1}, 6, false, "Carte bleue"},
+                                        {{0xA0, 0, 0, 9, 0x99, 2}, 6, true, ""}}};
+    (void)state;
+    dial(&c);
+    tell(&c, "GET /events HTTP/1.0\r\n\r\n", 24);
+    hear(&c, "doorpay events");
+    dp_till_event(self.till, &e);
+    hear(&c, "choose");
+    assert_non_null(strstr(c.text, "\"text\":\"Veuillez choisir comment payer\""));
+    assert_non_null(strstr(c.text, "\"application\":\"D\xC3\xA9"
+                                   "bit\""));
+    assert_non_null(strstr(c.text, "{\"aid\":\"A00000099901\",\"label\":\"Carte bleue\","
+                                   "\"confirm\":false}"));
+    assert_non_null(strstr(c.text, "\"confirm\":true}"));
+    /* what is no text costs the label, not the event */
+    memcpy(e.application, "\xFF\xFE", 3);
+    e.ui = DP_EMV_UI_REMOVE_CARD;
+    dp_till_event(self.till, &e);
+    hear(&c, "remove-card");
+    assert_non_null(strstr(c.text, "\"text\":\"Retirez la carte\""));
     hang_up(&c);
 }
 
@@ -830,6 +920,9 @@ int main(void)
         TEST(reversal_is_asked_with_its_amount),
         TEST(login_diagnosis_totals_settlement_and_admin_answer),
         TEST(events_reach_a_listener_in_order),
+        TEST(events_name_applications_and_speak_the_holders_language),
+        TEST(messages_come_in_the_language_asked_for),
+        TEST(customers_choice_reaches_the_vault),
         TEST(listeners_never_take_the_place_of_payments),
         TEST(thousand_connections_are_bounded),
         TEST(programs_of_other_users_are_refused),
