@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -22,6 +23,7 @@ void dp_process_harden(const char *name)
     DP_ASSERT(setrlimit(RLIMIT_CORE, &none) == 0);
     DP_ASSERT(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
     DP_ASSERT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    (void)umask(S_IRWXG | S_IRWXO);
     (void)signal(SIGPIPE, SIG_IGN);
 }
 

@@ -12,7 +12,8 @@
 #define DP_FD_CHANNEL 3 /* to the vault; in the vault: to the supervisor */
 #define DP_FD_LISTEN  4 /* till only */
 
-/* No core, not dumpable, no new privileges, log name set. First thing in each main. */
+/* No core, not dumpable, no new privileges, files for the owner alone, log name set. First thing in
+ * each main. */
 void dp_process_harden(const char *name);
 /* Whether doorpayd started this process: its channel is open. False after a message; a process that
  * people start by hand ends then, for wrong usage. */
