@@ -127,7 +127,9 @@ int dp_tlv_walk_next(struct dp_tlv_walk *w, struct dp_tlv *out, unsigned *depth)
     int err;
     for (;;) {
         size_t end = w->depth > 0 ? w->end[w->depth - 1] : w->data.n;
-        DP_ASSERT(w->depth <= DP_TLV_NESTING_MAX && w->at <= end && end <= w->data.n);
+        DP_ASSERT(w->depth <= DP_TLV_NESTING_MAX);
+        DP_ASSERT(w->at <= end);
+        DP_ASSERT(end <= w->data.n);
         err = read_element(w->data, &w->at, end, out);
         if (err != DP_ERR_NOT_FOUND || w->depth == 0)
             break;
@@ -177,7 +179,8 @@ static void write_length(struct dp_writer *w, size_t n)
 int dp_tlv_put(uint8_t *out, size_t max, size_t *n, uint32_t tag, const void *value, size_t value_n)
 {
     struct dp_writer w;
-    DP_ASSERT(*n <= max && (value != NULL || value_n == 0));
+    DP_ASSERT(*n <= max);
+    DP_ASSERT(value != NULL || value_n == 0);
     if (value_n > DP_TLV_LENGTH_MAX || tag == 0)
         return DP_ERR_RANGE;
     dp_writer_init(&w, out != NULL ? out + *n : NULL, max - *n);

@@ -126,6 +126,35 @@ static void says_whether_a_list_has_a_tag(void **state)
     assert_false(dp_tlv_dol_has((struct dp_bytes){dol, sizeof dol}, 0x5A, NULL));
 }
 
+static bool gives_nothing(void *ctx, uint32_t tag, struct dp_bytes *value)
+{
+    (void)ctx;
+    (void)tag;
+    *value = (struct dp_bytes){NULL, 0};
+    return true;
+}
+
+/* A value that is there and empty is zeros in every format: numeric, compressed numeric, binary. */
+static void an_empty_value_is_zeros(void **state)
+{
+    static const uint8_t list[] = {0x9F, 0x02, 2, 0x5A, 2, 0x9F, 0x37, 2}, zeros[6] = {0};
+    uint8_t out[6] = {1, 1, 1, 1, 1, 1};
+    size_t n = 0;
+    assert_int_equal(dp_tlv_dol_fill((struct dp_bytes){list, sizeof list}, gives_nothing, NULL, out,
+                                     sizeof out, &n),
+                     DP_OK);
+    assert_int_equal(n, 6);
+    assert_memory_equal(out, zeros, 6);
+}
+
+static void of_a_tag_named_twice_the_first_length_counts(void **state)
+{
+    static const uint8_t list[] = {0x9F, 0x37, 4, 0x9F, 0x37, 2};
+    uint8_t length = 0;
+    assert_true(dp_tlv_dol_has((struct dp_bytes){list, sizeof list}, 0x9F37, &length));
+    assert_int_equal(length, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +166,8 @@ int main(void)
         cmocka_unit_test(a_list_must_be_sound),
         cmocka_unit_test(values_never_pass_the_room_there_is),
         cmocka_unit_test(says_whether_a_list_has_a_tag),
+        cmocka_unit_test(an_empty_value_is_zeros),
+        cmocka_unit_test(of_a_tag_named_twice_the_first_length_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

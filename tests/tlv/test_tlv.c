@@ -196,6 +196,17 @@ static void writing_stops_at_the_room_there_is(void **state)
     assert_int_equal(dp_tlv_put(out, sizeof out, &n, 0x5A, out, 65536), DP_ERR_RANGE);
 }
 
+static void nothing_is_a_sound_row(void **state)
+{
+    const struct dp_bytes nothing = {NULL, 0};
+    size_t bad_at = 7, n = 0;
+    assert_int_equal(dp_tlv_check(nothing, &bad_at), DP_OK);
+    assert_int_equal(bad_at, 0);
+    assert_int_equal(dp_tlv_check(nothing, NULL), DP_OK);
+    assert_int_equal(dp_tlv_put(NULL, 0, &n, 0x5A, "a", 1), DP_ERR_SPACE);
+    assert_int_equal(n, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -211,6 +222,7 @@ int main(void)
         cmocka_unit_test(nesting_has_a_bound),
         cmocka_unit_test(what_is_written_reads_back),
         cmocka_unit_test(writing_stops_at_the_room_there_is),
+        cmocka_unit_test(nothing_is_a_sound_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
