@@ -298,7 +298,7 @@ class Message:
     def __init__(self, kind, mti=0):
         self.kind, self.mti = kind, mti  # online, deferred, advice, reversal
         self.open = kind in ("online", "deferred")
-        self.approved = self.reversed = self.forwarded = self.accepted = self.completed = False
+        self.approved = self.reversed = self.forwarded = self.accepted = self.completed = self.refused = False
 
 
 class Transaction:
@@ -338,7 +338,7 @@ class Transaction:
         if mode == ONLINE or (mode == DECLINED and 20 in r and asked is not None and asked.open):
             if asked is None or asked.kind != "online" or not asked.open:
                 return "OUTCOME of a message that is not open"
-            asked.open, asked.approved = False, mode == ONLINE
+            asked.open, asked.approved, asked.refused = False, mode == ONLINE, mode == DECLINED
         elif mode not in (OFFLINE, DEFERRED, DECLINED):
             return "OUTCOME of a mode that is none"
         if self.any_open():
@@ -354,6 +354,8 @@ class Transaction:
         original, stan = self.messages.get(r[47][1]), r[17]
         if original is None or original.kind == "reversal":
             return "REVERSAL of a message that is not there"
+        if original.refused:
+            return "REVERSAL of what was declined"
         if original.reversed:
             return "REVERSAL of what was reversed"
         if stan in self.messages:
@@ -390,7 +392,7 @@ class Transaction:
             return "FORWARDED twice, or of what was taken back"
         if (m.kind == "reversal") != (result == 3) and result != 4:
             return "FORWARDED with an answer that this message cannot have"
-        m.forwarded, m.open, m.accepted = True, False, result == 1
+        m.forwarded, m.open, m.accepted, m.refused = True, False, result == 1, result == 2
         return None
 
     STEPS = {INTENT: intent, REQUESTED: requested, OUTCOME: outcome, REVERSAL: reversal, VOID: voided, FORWARDED: forwarded}
