@@ -32,6 +32,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 ENTERED = "DP_WORLD_ENTERED"
+SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
 VPCD_PORT = 0x9C40  # 40000; the driver opens this and the next
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
@@ -114,7 +115,7 @@ class World:
     """See the module. Attributes that tests may read:
 
     dir         everything is below it
-    keys        doorpay-sim's keys                  token       the soft key store
+    keys        doorpay-sim's keys                  token       the soft key store; hsm: its URI
     journals    doorpayd's journal directory        params      the signed parameter set
     books       what the acquirer holds as truth    settlement  the acquirer's CSV
     traffic     what the acquirer saw on the wire   wire_log    doorpayd's masked wire log
@@ -122,11 +123,12 @@ class World:
     """
 
     def __init__(self, stage=None, directory=None, params_text=None, tid="DP000001",
-                 dukpt_id=None, wrap=None):
+                 dukpt_id=None, wrap=None, tokens=False):
         """stage: an installed tree (default: build/stage of this source tree, or DP_STAGE).
         directory: made if absent and kept; default a fresh one, removed at the end.
         params_text: text form of the parameters; default examples/params/demo.params.
-        wrap: {"doorpayd": ["strace", ...]}: commands put before a program's own."""
+        wrap: {"doorpayd": ["strace", ...]}: commands put before a program's own.
+        tokens: keys in SoftHSM2 and the anchor in swtpm instead of soft:."""
         if os.environ.get(ENTERED) != str(os.getpid()):
             raise WorldError("World.enter() comes first")
         self.stage = os.path.abspath(stage or os.environ.get("DP_STAGE") or
@@ -139,6 +141,11 @@ class World:
         self.params_text = params_text
         at = lambda *names: os.path.join(self.dir, *names)  # noqa: E731
         self.keys, self.token, self.journals = at("keys"), at("token"), at("journals")
+        self.tokens, self.hsm = tokens, f"soft:{self.token}"
+        if tokens:
+            # short: a line of doorpayd.conf has its limit
+            self.hsm = (f"pkcs11:token=dp?module-path={SOFTHSM}&pin-source={at('pin')}"
+                        f"+tpm2-anchor:tcti=swtpm:path={at('tpm')}?auth-source={at('auth')}")
         self.run, self.logs, self.pcsc = at("run"), at("logs"), at("pcscd")
         self.params, self.socket = at("params.dpp"), at("run", "till.sock")
         self.books, self.settlement = at("acquirer", "books"), at("acquirer", "settlement.csv")
@@ -222,7 +229,8 @@ class World:
     def environment(self):
         """What clients of this World's PC/SC daemon and till need to have set."""
         return {"PCSCLITE_CSOCK_NAME": os.path.join(self.pcsc, "pcscd.comm"),
-                "DOORPAY_SOCKET": self.socket}
+                "DOORPAY_SOCKET": self.socket,
+                "SOFTHSM2_CONF": os.path.join(self.dir, "softhsm2.conf")}
 
     def log(self, name):
         """What a process said so far, as text."""
@@ -319,12 +327,42 @@ class World:
 
     # ---- set-up ----
 
+    def start_tokens(self):
+        """A fresh SoftHSM2 token and a fresh TPM."""
+        at = lambda *names: os.path.join(self.dir, *names)  # noqa: E731
+        for name, text in (("pin", "1234567"), ("auth", "of this TPM")):
+            with open(os.open(at(name), os.O_CREAT | os.O_WRONLY, 0o600), "w",
+                      encoding="utf-8") as f:
+                f.write(text + "\n")
+        with open(at("softhsm2.conf"), "w", encoding="utf-8") as f:
+            f.write(f"directories.tokendir = {self.token}\nlog.level = ERROR\n")
+        os.mkdir(self.token, 0o700)
+        os.mkdir(at("tpm-state"), 0o700)
+        self.call("softhsm2-util", "--init-token", "--free", "--label", "dp", "--pin",
+                  "1234567", "--so-pin", "7654321")
+        tpm = at("tpm")
+        process = self.spawn("swtpm", [
+            "swtpm", "socket", "--tpm2", "--tpmstate", f"dir={at('tpm-state')}", "--server",
+            f"type=unixio,path={tpm}", "--ctrl", f"type=unixio,path={tpm}.ctrl", "--flags",
+            "not-need-init,startup-clear"])
+
+        def listens():
+            self._must_live("swtpm", process)
+            for path in (tpm, tpm + ".ctrl"):
+                with socket.socket(socket.AF_UNIX) as s:
+                    if s.connect_ex(path) != 0:
+                        return False
+            return True
+        wait_for("swtpm", listens)
+
     def provision(self):
         """Keys, parameters, token: what a terminal gets before its first round."""
+        if self.tokens:
+            self.start_tokens()
         self.sim("keys", "--out", self.keys)
         self.write_params()
         key = [self.program("doorpay"), "key"]
-        hsm = ["--hsm", f"soft:{self.token}"]
+        hsm = ["--hsm", self.hsm]
         csr = os.path.join(self.dir, "terminal.csr")
         self.call(*key, "init", *hsm)
         self.call(*key, "csr", *hsm, "--tid", self.tid, "--out", csr)
@@ -470,7 +508,7 @@ class World:
         settings = {
             "doorpayd": {"run_dir": self.run},
             "journal": {"dir": self.journals},
-            "hsm": {"uri": f"soft:{self.token}"},
+            "hsm": {"uri": self.hsm},
             "params": {"file": self.params, "back_office": os.path.join(self.keys, "params.pub")},
             "acquirer": {"host": "127.0.0.1", "port": str(self.port),
                          "ca": os.path.join(self.keys, "tls-ca.pem"),
@@ -609,9 +647,9 @@ class World:
 
     def verify_journal(self, directory=None, hsm=True):
         """doorpay journal verify: its document with "exit_status" (0 fresh, 3 freshness unknown,
-        4 rollback, 5 tampered). hsm: held against the token's anchor; the daemon must be stopped
-        then, for it has the token."""
+        4 rollback, 5 tampered). hsm: held against the token's anchor; with tokens=True the
+        daemon must be stopped then, for swtpm serves one at a time."""
         args = ["journal", "verify", directory or self.journals]
         if hsm:
-            args += ["--hsm", f"soft:{self.token}"]
+            args += ["--hsm", self.hsm]
         return self.doorpay(*args, status=None)

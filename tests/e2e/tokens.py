@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Payments end to end with every key in a PKCS #11 token (SoftHSM2: journal, TLS, card data, side
+store, DUKPT) and the journal's anchor in a TPM (swtpm). Speaks TAP."""
+import os
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import e2e  # noqa: E402
+from e2e import World, same  # noqa: E402
+
+
+class Story:
+    """One round for all tests."""
+    world = None
+    old_copy = None
+
+
+def payments_are_approved_online_and_offline():
+    w = Story.world = World(tokens=True)
+    w.start()
+    with w.card("cda-online"):
+        for i in range(2):
+            answer = w.pay(f"1{i}.00", parcel=f"T-{i}")
+            same("online", (answer["state"], answer["mode"]), ("approved", "online"))
+    Story.old_copy = os.path.join(w.dir, "old")
+    shutil.copytree(w.journals, Story.old_copy)
+    w.network_down()
+    with w.card("cda-offline"):
+        same("offline", w.pay("4.00", parcel="T-4")["mode"], "offline-approved")
+
+
+def a_killed_daemon_goes_on_from_its_journal():
+    w = Story.world
+    w.stop_doorpayd(signal.SIGKILL)
+    w.start_doorpayd(wait_link=False)
+    same("the payment of before", w.doorpay("status", "T-4")["state"], "approved")
+    with w.card("cda-offline"):
+        same("offline", w.pay("5.00", parcel="T-5")["mode"], "offline-approved")
+
+
+def a_token_in_use_is_told_of_and_not_waited_for():
+    same("verify", Story.world.doorpay("journal", "verify", Story.world.journals, status=None)[
+        "exit_status"], 3)
+    done = Story.world.call(Story.world.program("doorpay"), "journal", "verify",
+                            Story.world.journals, "--hsm", Story.world.hsm, status=1, seconds=10)
+    same("output", done, "")
+
+
+def the_round_is_fresh_by_the_tpm_and_an_old_copy_a_rollback():
+    w = Story.world
+    w.stop_doorpayd()
+    same("the round", w.verify_journal()["exit_status"], 0)
+    same("the old copy", w.verify_journal(Story.old_copy)["exit_status"], 4)
+
+
+def no_key_is_in_clear_and_caps_say_what_there_is():
+    w = Story.world
+    shown = w.doorpay("key", "show", "--hsm", w.hsm)
+    same("kind", shown["hsm"], "pkcs11+tpm2-anchor")
+    assert all(shown["caps"].values()), shown["caps"]
+    assert shown["keys"]["journal_epoch"]["public"] and shown["anchor"] != "0" * 64, shown
+    assert os.path.isdir(w.token) and not os.path.exists(os.path.join(w.token, "state"))
+
+
+def the_daemon_does_not_start_on_an_old_copy():
+    w = Story.world
+    shutil.rmtree(w.journals)
+    shutil.copytree(Story.old_copy, w.journals)
+    try:
+        w.start_doorpayd(wait_link=False)
+    except e2e.WorldError:
+        pass
+    else:
+        with w.card("cda-offline"):
+            answer = w.doorpay("pay", "1.00", "EUR", "--parcel", "T-9", status=None)
+        assert answer["state"] != "approved", answer
+    assert "the token has bound another end" in w.log("doorpayd"), w.log("doorpayd")[-500:]
+
+
+if __name__ == "__main__":
+    World.enter()
+    try:
+        status = e2e.run([payments_are_approved_online_and_offline,
+                          a_killed_daemon_goes_on_from_its_journal,
+                          a_token_in_use_is_told_of_and_not_waited_for,
+                          the_round_is_fresh_by_the_tpm_and_an_old_copy_a_rollback,
+                          no_key_is_in_clear_and_caps_say_what_there_is,
+                          the_daemon_does_not_start_on_an_old_copy])
+    finally:
+        if Story.world is not None:
+            Story.world.close()
+    sys.exit(status)
