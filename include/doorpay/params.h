@@ -32,6 +32,11 @@ struct dp_params_ca_key {
     uint32_t exponent, expiry; /* YYYYMMDD */
 };
 
+/* An issuer's certificate that its scheme took back. */
+struct dp_params_revoked {
+    uint8_t rid[5], index, serial[3];
+};
+
 struct dp_params_terminal {
     char tid[9], mid[16], mcc[5], merchant_name[41], acquirer_id[12];
     uint16_t country, currency;
@@ -86,6 +91,8 @@ struct dp_params {
     size_t aids_n;
     struct dp_params_ca_key *ca_keys;
     size_t ca_keys_n;
+    struct dp_params_revoked *revoked;
+    size_t revoked_n;
     uint8_t exception_key[32];
     /* bins, exceptions, manifest, agents: by the look-ups below */
     struct dp_params_tables *tables;

@@ -224,7 +224,8 @@ struct dp_card_order {
 /* Terminal data: then aids_n AIDs and ca_keys_n keys follow as messages of their own. */
 struct dp_card_terminal {
     struct dp_emv_terminal terminal; /* its pointers are not used */
-    uint32_t aids_n, ca_keys_n;
+    uint32_t aids_n, ca_keys_n, revoked_n;
+    struct dp_emv_revoked revoked[128];
 };
 
 /* The card is known: the second policy step. */

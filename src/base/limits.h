@@ -40,6 +40,7 @@
 #define DP_EMV_AFL_ENTRIES_MAX  16
 #define DP_EMV_RECORDS_MAX      64
 #define DP_EMV_COMMANDS_MAX     128 /* C-APDUs of one payment */
+#define DP_EMV_REVOKED_MAX      128 /* issuers' certificates that schemes took back */
 #define DP_EMV_RSA_BYTES_MAX    248 /* 1984 bit */
 #define DP_EMV_CA_KEYS_MAX      160
 #define DP_EMV_DATA_MAX         8192 /* bytes of card data kept for one payment */

@@ -231,6 +231,13 @@ static void take_params(const struct dp_params *p, struct card_terminal *t)
     t->terminal.aids_n = p->aids_n < DP_EMV_AIDS_MAX ? p->aids_n : DP_EMV_AIDS_MAX;
     for (size_t i = 0; i < p->ca_keys_n && i < DP_EMV_CA_KEYS_MAX; i++)
         take_ca_key(&p->ca_keys[i], &t->ca_keys[i]);
+    for (size_t i = 0; i < p->revoked_n && i < DP_EMV_REVOKED_MAX; i++) {
+        struct dp_emv_revoked *r = &t->revoked[t->terminal.revoked_n++];
+        memcpy(r->rid, p->revoked[i].rid, sizeof r->rid);
+        r->index = p->revoked[i].index;
+        memcpy(r->serial, p->revoked[i].serial, sizeof r->serial);
+    }
+    t->terminal.revoked = t->revoked;
     t->terminal.ca_keys = t->ca_keys;
     t->terminal.ca_keys_n = p->ca_keys_n < DP_EMV_CA_KEYS_MAX ? p->ca_keys_n : DP_EMV_CA_KEYS_MAX;
     x->amount.exponent = p->terminal.exponent;

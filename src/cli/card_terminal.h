@@ -34,6 +34,7 @@ struct card_terminal {
     struct dp_emv_transaction transaction;
     struct dp_emv_aid aids[DP_EMV_AIDS_MAX];
     struct ca_keys ca;
+    struct dp_emv_revoked revoked[DP_EMV_REVOKED_MAX];
     struct dp_emv_ca_key ca_keys[DP_EMV_CA_KEYS_MAX]; /* of the parameters */
     struct dp_emv_online_answer answer;               /* what the issuer says */
 };

@@ -36,6 +36,7 @@ struct card_process {
     struct dp_emv_aid aids[DP_EMV_AIDS_MAX];
     struct dp_emv_ca_key ca_keys[DP_EMV_CA_KEYS_MAX];
     size_t aids_n, ca_keys_n;
+    struct dp_emv_revoked revoked[DP_EMV_REVOKED_MAX];
     struct dp_emv_kernel *kernel;
     struct dp_card_order order; /* of the tap in hand */
     struct dp_emv_result result;
@@ -92,6 +93,10 @@ static void take_config(enum dp_msg_type type, const union dp_msg_body *body)
 {
     if (type == DP_MSG_TERMINAL) {
         self.terminal = body->terminal.terminal;
+        _Static_assert(sizeof self.revoked == sizeof body->terminal.revoked, "one limit");
+        memcpy(self.revoked, body->terminal.revoked, sizeof self.revoked);
+        self.terminal.revoked = self.revoked;
+        self.terminal.revoked_n = body->terminal.revoked_n;
         self.aids_n = 0;
         self.ca_keys_n = 0;
     } else if (type == DP_MSG_AID && self.aids_n < DP_EMV_AIDS_MAX) {

@@ -196,7 +196,8 @@ static bool check_to_card(unsigned type, const union dp_msg_body *b)
 {
     switch (type) {
     case DP_MSG_TERMINAL:
-        return check_terminal(&b->terminal.terminal);
+        return check_terminal(&b->terminal.terminal) &&
+               b->terminal.revoked_n <= sizeof b->terminal.revoked / sizeof b->terminal.revoked[0];
     case DP_MSG_AID:
         return check_aid(&b->aid);
     case DP_MSG_CA_KEY:

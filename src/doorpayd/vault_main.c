@@ -295,6 +295,17 @@ static int send_ca_key(const struct dp_params_ca_key *k)
     return say(DP_ROLE_CARD, DP_MSG_CA_KEY, &m);
 }
 
+static void revoked_of(const struct dp_params *params, struct dp_card_terminal *t)
+{
+    DP_ASSERT(params->revoked_n <= sizeof t->revoked / sizeof t->revoked[0]);
+    for (size_t i = 0; i < params->revoked_n; i++) {
+        memcpy(t->revoked[i].rid, params->revoked[i].rid, sizeof t->revoked[i].rid);
+        t->revoked[i].index = params->revoked[i].index;
+        memcpy(t->revoked[i].serial, params->revoked[i].serial, sizeof t->revoked[i].serial);
+    }
+    t->revoked_n = (uint32_t)params->revoked_n;
+}
+
 static void configure_card(void)
 {
     const struct dp_params *params = self.params;
@@ -317,6 +328,7 @@ static void configure_card(void)
            sizeof t.terminal.additional_capabilities);
     t.aids_n = (uint32_t)params->aids_n;
     t.ca_keys_n = (uint32_t)params->ca_keys_n;
+    revoked_of(params, &t);
     err = say(DP_ROLE_CARD, DP_MSG_TERMINAL, &t);
     for (size_t i = 0; i < params->aids_n && err == DP_OK; i++) {
         struct dp_emv_aid aid;

@@ -25,6 +25,8 @@ void emv_oda_input(struct dp_emv_kernel *k, struct oda_input *in)
     memset(in, 0, sizeof *in);
     in->ca_keys = k->terminal->ca_keys;
     in->ca_keys_n = k->terminal->ca_keys_n;
+    in->revoked = k->terminal->revoked;
+    in->revoked_n = k->terminal->revoked_n;
     DP_ASSERT(name.n >= sizeof in->rid);
     memcpy(in->rid, name.p, sizeof in->rid);
     in->index = index.n == 1 ? index.p[0] : 0;

@@ -231,6 +231,18 @@ static int take_key(const struct certificate *c, struct dp_reader *body, size_t 
     return emv_rsa_key_valid(key) ? DP_OK : fail(why, c->w[FAULT_KEY]);
 }
 
+/* The scheme took this certificate back: CA key and serial number, of the terminal's list. */
+static bool is_revoked(const struct oda_input *in, const uint8_t serial[3])
+{
+    for (size_t i = 0; i < in->revoked_n; i++) {
+        const struct dp_emv_revoked *r = &in->revoked[i];
+        if (r->index == in->index && memcmp(r->rid, in->rid, sizeof r->rid) == 0 &&
+            memcmp(r->serial, serial, sizeof r->serial) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Holder, expiry MMYY, serial number (3), algorithms of hash and key, lengths of modulus and
  * exponent, modulus. EMV 4.4 Book 2, tables 6 and 14. */
 static int check_body(const struct certificate *c, const struct oda_input *in, size_t signer_n,
@@ -240,7 +252,8 @@ static int check_body(const struct certificate *c, const struct oda_input *in, s
     struct dp_bytes expiry = dp_read_bytes(body, 2);
     size_t modulus_n, exponent_n;
     uint8_t algorithm;
-    dp_read_skip(body, 3 + 1);
+    struct dp_bytes serial = dp_read_bytes(body, 3);
+    dp_read_skip(body, 1);
     algorithm = dp_read_u8(body);
     modulus_n = dp_read_u8(body);
     exponent_n = dp_read_u8(body);
@@ -250,6 +263,8 @@ static int check_body(const struct certificate *c, const struct oda_input *in, s
         return fail(why, c->w[FAULT_HOLDER]);
     if (!valid_on(expiry.p, in->date))
         return fail(why, c->w[FAULT_EXPIRED]);
+    if (c->format == FORMAT_ISSUER && is_revoked(in, serial.p))
+        return fail(why, "issuer certificate: revoked");
     if (algorithm != ALGORITHM_RSA)
         return fail(why, c->w[FAULT_KEY_ALGORITHM]);
     key->exponent = exponent_of(c->exponent);

@@ -22,6 +22,8 @@
 struct oda_input {
     const struct dp_emv_ca_key *ca_keys;
     size_t ca_keys_n;
+    const struct dp_emv_revoked *revoked;
+    size_t revoked_n;
     uint8_t rid[5], index; /* first bytes of the AID; 8F */
     struct dp_bytes issuer_certificate /* 90 */, issuer_remainder /* 92 */;
     struct dp_bytes issuer_exponent /* 9F32 */;

@@ -49,7 +49,8 @@ int emv_terminal_check(const struct dp_emv_terminal *t)
         !is_text(t->ifd_serial, sizeof t->ifd_serial, 0))
         return DP_ERR_ARG;
     if (t->country > 999 || t->aids == NULL || t->aids_n == 0 || t->aids_n > DP_EMV_AIDS_MAX ||
-        t->ca_keys_n > DP_EMV_CA_KEYS_MAX || (t->ca_keys_n > 0 && t->ca_keys == NULL))
+        t->ca_keys_n > DP_EMV_CA_KEYS_MAX || (t->ca_keys_n > 0 && t->ca_keys == NULL) ||
+        t->revoked_n > DP_EMV_REVOKED_MAX || (t->revoked_n > 0 && t->revoked == NULL))
         return DP_ERR_ARG;
     for (size_t i = 0; i < t->aids_n; i++)
         if (!aid_is_sound(&t->aids[i]))

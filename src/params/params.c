@@ -109,6 +109,7 @@ void dp_params_free(struct dp_params **params)
         return;
     free(p->aids);
     free(p->ca_keys);
+    free(p->revoked);
     params_tables_free(p->tables);
     dp_wipe(p, sizeof *p); /* the exceptions' key */
     free(p);

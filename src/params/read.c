@@ -463,6 +463,30 @@ static int read_ca_keys(struct in *in, struct dp_params *out)
     return err;
 }
 
+/* ---- revoked issuers' certificates ---- */
+
+#define V(key, kind, size, member, min, max)                                                       \
+    {                                                                                              \
+        key, kind, false, size, #member, offsetof(struct dp_params_revoked, member), 0, min, max   \
+    }
+static const struct field revoked_fields[] = {
+    V(1, BYTES, 0, rid, 5, 5),
+    V(2, UINT, 1, index, 0, 255),
+    V(3, BYTES, 0, serial, 3, 3),
+    {END},
+};
+
+static int read_revoked(struct in *in, struct dp_params *out)
+{
+    int err = read_array(in, "revoked", 0, DP_EMV_REVOKED_MAX, sizeof *out->revoked, &out->revoked,
+                         &out->revoked_n);
+    for (size_t i = 0; err == DP_OK && i < out->revoked_n; i++) {
+        at_entry(in, "revoked", i);
+        err = read_map(in, revoked_fields, &out->revoked[i]);
+    }
+    return err;
+}
+
 /* ---- offline, deferred ---- */
 
 #define O(key, kind, size, member, max)                                                            \
@@ -771,6 +795,7 @@ static const struct part {
     {14, true, "agents", read_agents},
     {15, true, "cohort", NULL},
     {16, false, "refunds", NULL},
+    {17, true, "revoked", read_revoked},
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 

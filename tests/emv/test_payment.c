@@ -604,6 +604,30 @@ static void several_applications_are_offered_with_their_names(void **state)
     assert_int_equal(p.offers_n, 0);
 }
 
+static void certificate_its_scheme_took_back_authenticates_nobody(void **state)
+{
+    static const struct {
+        struct dp_emv_revoked list;
+        bool revoked;
+    } cases[] = {
+        {{{0xA0, 0, 0, 0x09, 0x99}, 0x01, {0, 0, 1}}, true},
+        {{{0xA0, 0, 0, 0x09, 0x99}, 0x01, {0, 0, 2}}, false}, /* the card's own has this one */
+        {{{0xA0, 0, 0, 0x09, 0x99}, 0x02, {0, 0, 1}}, false},
+        {{{0xA0, 0, 0, 0x09, 0x98}, 0x01, {0, 0, 1}}, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sim_payment_open(&p, "cda-offline");
+        p.terminal.revoked = &cases[i].list;
+        p.terminal.revoked_n = 1;
+        p.transaction.online_possible = false;
+        assert_int_equal(sim_payment_run(&p), DP_OK);
+        assert_int_equal(p.result.outcome == DP_EMV_APPROVED_OFFLINE, !cases[i].revoked);
+        assert_string_equal(p.result.summary.authentication_reason,
+                            cases[i].revoked ? "issuer certificate: revoked" : "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -649,6 +673,7 @@ int main(void)
         cmocka_unit_test(the_card_says_why_and_whether_its_issuer_is_to_know),
         cmocka_unit_test(terminal_that_is_offline_only_takes_no_arqc_online),
         cmocka_unit_test(several_applications_are_offered_with_their_names),
+        cmocka_unit_test(certificate_its_scheme_took_back_authenticates_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -280,6 +280,37 @@ static void a_build_refuses_the_other_profile(void **state)
     assert_int_equal(decode_text(notation_with(ours, "'Test'")), DP_ERR_RANGE);
 }
 
+/* The set with what stands behind its last element. */
+static int with_revoked(const char *list, struct dp_params **out)
+{
+    static char text[16384];
+    static uint8_t bytes[16384];
+    const char *end = strrchr(notation_set, '}');
+    size_t n;
+    (void)snprintf(text, sizeof text, "%.*s 17 revoked: %s }", (int)(end - notation_set),
+                   notation_set, list);
+    n = notation_sign(text, bytes, sizeof bytes);
+    return dp_params_decode(bytes, n, notation_back_office(), out, error, sizeof error);
+}
+
+static void reads_revoked_certificates(void **state)
+{
+    struct dp_params *p = decoded();
+    (void)state;
+    assert_int_equal(p->revoked_n, 0);
+    dp_params_free(&p);
+    assert_int_equal(
+        with_revoked("[ { 1 rid: h'A000000999' 2 index: 1 3 serial: h'00A001' } ]", &p), DP_OK);
+    assert_int_equal(p->revoked_n, 1);
+    assert_memory_equal(p->revoked[0].rid, "\xA0\x00\x00\x09\x99", 5);
+    assert_int_equal(p->revoked[0].index, 1);
+    assert_memory_equal(p->revoked[0].serial, "\x00\xA0\x01", 3);
+    dp_params_free(&p);
+    assert_int_equal(with_revoked("[ { 1 rid: h'A000000999' 2 index: 1 3 serial: h'0001' } ]", &p),
+                     DP_ERR_RANGE);
+    assert_non_null(strstr(error, "revoked[0].serial"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +326,7 @@ int main(void)
         cmocka_unit_test_setup(the_sentence_keeps_to_its_room, pack),
         cmocka_unit_test_setup(a_set_too_large_is_refused_before_it_is_read, pack),
         cmocka_unit_test_setup(a_build_refuses_the_other_profile, pack),
+        cmocka_unit_test(reads_revoked_certificates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
