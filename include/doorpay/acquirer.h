@@ -32,8 +32,12 @@ struct dp_acquirer_config {
     const struct dp_random *random; /* borrowed: jitter */
 };
 
+/* config is copied, what it points to stays the caller's and outlives it. The result is the
+ * caller's, for dp_acquirer_free. DP_ERR_ARG: no key store, clock or random, a MAC neither 8 nor 16
+ * long, a terminal id that is not 8 characters, no merchant; DP_ERR_NOMEM. */
 DP_PUBLIC DP_MUST_USE int dp_acquirer_new(const struct dp_acquirer_config *config,
                                           struct dp_acquirer **out);
+/* NULLs the caller's pointer; NULL is fine. */
 DP_PUBLIC void dp_acquirer_free(struct dp_acquirer **a);
 
 /* Every journal record, in order: at start from the first on, then each as it is appended. */
@@ -151,6 +155,7 @@ DP_PUBLIC uint32_t dp_acquirer_captured_stan(const struct dp_acquirer *a, const 
 /* Back-off starts afresh (the link came up, or a person asked). */
 DP_PUBLIC void dp_acquirer_kick(struct dp_acquirer *a);
 
+/* What the acquirer has not accepted yet; amounts in minor units. */
 struct dp_acquirer_unsent {
     uint32_t n;
     uint64_t amount;        /* of advices and deferred; reversals count in n only */
@@ -160,6 +165,7 @@ DP_PUBLIC void dp_acquirer_unsent(const struct dp_acquirer *a, struct dp_acquire
 
 /* ---- totals and network ---- */
 
+/* What the open batch holds so far; amounts in minor units. */
 struct dp_acquirer_batch {
     uint32_t batch; /* open batch, from 1; rises with each SETTLED */
     uint64_t sales_n, sales_amount, reversals_n, reversals_amount;

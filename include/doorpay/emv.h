@@ -262,6 +262,8 @@ struct dp_emv_result {
 /* Working memory of one payment: nothing is taken from the heap between first SELECT and outcome.
  */
 struct dp_emv_kernel;
+/* The caller's, in locked memory, for dp_emv_kernel_free, which wipes it and NULLs the pointer;
+ * NULL is fine there. dp_secret_new's errors. */
 DP_PUBLIC DP_MUST_USE int dp_emv_kernel_new(struct dp_emv_kernel **out);
 DP_PUBLIC void dp_emv_kernel_free(struct dp_emv_kernel **k);
 

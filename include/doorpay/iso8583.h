@@ -196,6 +196,7 @@ struct dp_iso8583_original {
     char de12[13], acquirer[12];
 };
 
+/* Sets DE56; de12 has 12 digits, acquirer at most 11. A failure is kept in m->err as a setter's. */
 DP_PUBLIC void dp_iso8583_set_original(struct dp_iso8583_message *m,
                                        const struct dp_iso8583_original *original);
 /* DP_ERR_MISSING, DP_ERR_FORMAT. */

@@ -112,6 +112,7 @@ DP_PUBLIC DP_MUST_USE DP_PARSES int dp_params_decode(const uint8_t *p, size_t n,
  * show`. What it gives cannot be taken into use. */
 DP_PUBLIC DP_MUST_USE DP_PARSES int
 dp_params_look(const uint8_t *p, size_t n, struct dp_params **out, char *error, size_t error_n);
+/* NULLs the caller's pointer; NULL is fine. */
 DP_PUBLIC void dp_params_free(struct dp_params **params);
 /* Holds the set's version against the key store's counter and raises it: DP_ERR_ROLLBACK for an
  * older set (A19); DP_ERR_EXPIRED outside valid_from..valid_to; DP_ERR_SIGNATURE for one whose
@@ -120,6 +121,7 @@ DP_PUBLIC DP_MUST_USE int dp_params_accept(const struct dp_params *params, struc
                                            int64_t wall_ms);
 
 /* How much stands in what is only looked up. */
+/* How long the set's lists are. */
 struct dp_params_counts {
     size_t bins, exceptions, parcels, agents;
 };

@@ -41,6 +41,9 @@ struct dp_till_config {
     enum dp_language language; /* of messages when the request asks for none */
 };
 
+/* Listens on config's socket; config is copied, its backend is called from dp_till_run alone. The
+ * result is the caller's, for dp_till_free, which NULLs the pointer. DP_ERR_NOMEM, DP_ERR_IO, and
+ * the random source's. */
 DP_PUBLIC DP_MUST_USE int dp_till_new(const struct dp_till_config *config, struct dp_till **out);
 DP_PUBLIC void dp_till_free(struct dp_till **till);
 /* For the caller's poll loop: the descriptor to wait on for reading, and how long at most (ms, -1:
@@ -50,6 +53,8 @@ DP_PUBLIC int dp_till_timeout_ms(struct dp_till *till);
 /* Does what can be done without waiting. */
 DP_PUBLIC void dp_till_run(struct dp_till *till);
 
+/* Answers to what the backend was asked, by the request's number; copied. One whose caller has hung
+ * up is dropped: the journal keeps the answer. */
 DP_PUBLIC void dp_till_result(struct dp_till *till, uint64_t request,
                               const struct dp_pay_result *result);
 DP_PUBLIC void dp_till_diagnosis(struct dp_till *till, uint64_t request,
@@ -58,6 +63,7 @@ DP_PUBLIC void dp_till_totals_answer(struct dp_till *till, uint64_t request,
                                      const struct dp_till_totals *totals);
 DP_PUBLIC void dp_till_settled(struct dp_till *till, uint64_t request,
                                const struct dp_settle_result *result);
+/* For every screen that listens; copied. */
 DP_PUBLIC void dp_till_event(struct dp_till *till, const struct dp_pay_event *event);
 /* The vault is gone: every open request is answered "unknown, ask status", then dp_till_idle turns
  * true. */
