@@ -418,12 +418,16 @@ class World:
         with open("/proc/net/tcp", encoding="ascii") as f:
             return any(re.match(rf"\s*\d+: [0-9A-F]+:{port:04X} 0+:0+ 0A ", line) for line in f)
 
+    def wait_empty(self):
+        """Until the PC/SC daemon knows that the last card is out: it looks at its readers every
+        400 ms, and no hand changes cards between two looks."""
+        time.sleep(max(0.0, self.card_out_at + 1.0 - time.monotonic()))
+
     def card(self, profile, script=None, slot=0, exit_after=None, atc=True, extra=()):
         """Inserts a card: a profile's name or file. script: text of what goes wrong
         (docs/sim.md). atc: the transaction counter outlives the card. Use it in `with`, or call
         remove()."""
-        # pcscd looks at its readers every 400 ms; no hand changes cards between two looks.
-        time.sleep(max(0.0, self.card_out_at + 0.6 - time.monotonic()))
+        self.wait_empty()
         self.cards_n += 1
         log = os.path.join(self.logs, f"card-{self.cards_n}.apdu")
         args = [self.program("doorpay-sim"), "card", "--profile", profile, "--keys", self.keys,
