@@ -32,7 +32,7 @@ size_t pkcs11_state_encode(const struct pkcs11_state *s, uint8_t out[PKCS11_STAT
     return w.n;
 }
 
-static void read_dukpt(struct dp_reader *r, struct pkcs11_state *out)
+static void read_dukpt_objects(struct dp_reader *r, struct pkcs11_state *out)
 {
     uint8_t loaded = dp_read_u8(r);
     out->dukpt_loaded = loaded == 1;
@@ -62,7 +62,7 @@ int pkcs11_state_decode(const uint8_t *p, size_t n, struct pkcs11_state *out)
     for (int i = 0; i < PKCS11_COUNTERS; i++)
         out->counters[i] = dp_read_u64(&r);
     out->epoch_number = dp_read_u32(&r);
-    read_dukpt(&r, out);
+    read_dukpt_objects(&r, out);
     err = dp_reader_finish(&r);
     if (err < 0)
         memset(out, 0, sizeof *out);
