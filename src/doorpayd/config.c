@@ -27,6 +27,7 @@ static const struct key {
     KEY("doorpayd", "run_dir", run_dir, true),
     KEY("journal", "dir", journal_dir, true),
     KEY("hsm", "uri", hsm_uri, true),
+    KEY("hsm", "anchor", hsm_anchor, false),
     KEY("params", "file", params_file, true),
     KEY("params", "back_office", back_office, true),
     KEY("reader", "name", reader, false),
@@ -85,6 +86,20 @@ static int take(void *user, const char *section, const char *name, const char *v
     return fail(p, "unknown setting", section, name);
 }
 
+/* The first line that inih would cut in two, from 1; 0: none. */
+static int long_line(const char *text)
+{
+    int line = 1;
+    for (;; line++) {
+        size_t n = strcspn(text, "\n");
+        if (n > DP_CONFIG_LINE_MAX)
+            return line;
+        if (text[n] == '\0')
+            return 0;
+        text += n + 1;
+    }
+}
+
 int dp_config_parse(const char *name, const char *text, struct dp_config *out, char *error,
                     size_t error_n)
 {
@@ -92,6 +107,12 @@ int dp_config_parse(const char *name, const char *text, struct dp_config *out, c
     enum dp_language language;
     int line;
     memset(out, 0, sizeof *out);
+    line = long_line(text);
+    if (line != 0) {
+        (void)snprintf(error, error_n, "%s:%d: longer than %d characters", name, line,
+                       DP_CONFIG_LINE_MAX);
+        return DP_ERR_FORMAT;
+    }
     line = ini_parse_string(text, take, &p);
     if (line != 0) {
         (void)snprintf(error, error_n, "%s:%d: %s", name, line,

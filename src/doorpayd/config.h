@@ -8,11 +8,13 @@
 
 #define DP_CONFIG_VALUE_MAX 256
 #define DP_CONFIG_UIDS_MAX  8
+#define DP_CONFIG_LINE_MAX  198 /* characters; what inih reads of a line */
 
 struct dp_config {
     char run_dir[DP_CONFIG_VALUE_MAX];       /* [doorpayd] run_dir: process ids */
     char journal_dir[DP_CONFIG_VALUE_MAX];   /* [journal] dir */
     char hsm_uri[DP_CONFIG_VALUE_MAX];       /* [hsm] uri */
+    char hsm_anchor[DP_CONFIG_VALUE_MAX];    /* [hsm] anchor: what stands behind the URI's "+" */
     char params_file[DP_CONFIG_VALUE_MAX];   /* [params] file */
     char back_office[DP_CONFIG_VALUE_MAX];   /* [params] back_office: public key, hex or PEM */
     char reader[DP_CONFIG_VALUE_MAX];        /* [reader] name: part of its name; empty: the first */

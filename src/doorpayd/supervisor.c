@@ -28,7 +28,7 @@
 #include "process.h"
 
 #define ARGS_MAX         24
-#define ARG_MAX_BYTES    (DP_CONFIG_VALUE_MAX + 32)
+#define ARG_MAX_BYTES    (2 * DP_CONFIG_VALUE_MAX + 32) /* a key store of two halves */
 #define LISTEN_BACKLOG   16
 #define QUICK_DEATH_MS   1000 /* a life shorter than this doubles the pause */
 #define PAUSE_FIRST_MS   20
@@ -75,14 +75,16 @@ static void add_arg(struct args *a, const char *name, const char *value)
 static void child_args(const struct supervisor *s, enum dp_role role, struct args *a)
 {
     const struct dp_config *c = &s->config;
-    char uid[16];
+    char uid[16], uri[2 * DP_CONFIG_VALUE_MAX + 2];
     memset(a, 0, sizeof *a);
     (void)snprintf(a->text[0], ARG_MAX_BYTES, "doorpayd-%s", dp_role_name(role));
     a->argv[0] = a->text[0];
     a->n = 1;
     if (role == DP_ROLE_VAULT) {
         add_arg(a, "journal", c->journal_dir);
-        add_arg(a, "hsm", c->hsm_uri);
+        (void)snprintf(uri, sizeof uri, "%s%s%s", c->hsm_uri, c->hsm_anchor[0] != '\0' ? "+" : "",
+                       c->hsm_anchor);
+        add_arg(a, "hsm", uri);
         add_arg(a, "params", c->params_file);
         add_arg(a, "back-office", c->back_office);
         add_arg(a, "wire-log", c->wire_log);

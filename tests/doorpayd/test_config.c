@@ -47,6 +47,33 @@ static void reads_every_setting(void **state)
     assert_int_equal(c.allow_uids[1], 1001);
 }
 
+static void a_key_store_of_two_halves_stands_on_two_lines(void **state)
+{
+    struct dp_config c;
+    char text[1024];
+    const char *behind = strstr(good, "[params]");
+    (void)state;
+    (void)snprintf(text, sizeof text, "%.*sanchor = tpm2-anchor:tcti=device:/dev/tpmrm0\n%s",
+                   (int)(behind - good), good, behind);
+    assert_int_equal(parse(text, &c), DP_OK);
+    assert_string_equal(c.hsm_uri, "soft:/var/lib/doorpay/keys");
+    assert_string_equal(c.hsm_anchor, "tpm2-anchor:tcti=device:/dev/tpmrm0");
+}
+
+static void a_line_that_is_too_long_is_named(void **state)
+{
+    struct dp_config c;
+    char text[1024] = "[hsm]\nuri = ";
+    size_t n = strlen(text);
+    (void)state;
+    memset(text + n, 'x', 198 - 6);
+    memcpy(text + n + 198 - 6, "\n", 2);
+    assert_int_equal(parse(text, &c), DP_ERR_MISSING); /* just fits; others are missing */
+    memcpy(text + n + 198 - 6, "x\n", 3);
+    assert_int_equal(parse(text, &c), DP_ERR_FORMAT);
+    assert_string_equal(error, "d.conf:2: longer than 198 characters");
+}
+
 static void errors_name_file_line_and_setting(void **state)
 {
     static const struct {
@@ -140,6 +167,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_every_setting),
+        cmocka_unit_test(a_key_store_of_two_halves_stands_on_two_lines),
+        cmocka_unit_test(a_line_that_is_too_long_is_named),
         cmocka_unit_test(errors_name_file_line_and_setting),
         cmocka_unit_test(too_many_user_ids_are_refused),
         cmocka_unit_test(file_must_be_there_and_be_text),

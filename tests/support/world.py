@@ -512,7 +512,7 @@ class World:
         settings = {
             "doorpayd": {"run_dir": self.run},
             "journal": {"dir": self.journals},
-            "hsm": {"uri": self.hsm},
+            "hsm": dict(zip(("uri", "anchor"), self.hsm.split("+", 1))),
             "params": {"file": self.params, "back_office": os.path.join(self.keys, "params.pub")},
             "acquirer": {"host": "127.0.0.1", "port": str(self.port),
                          "ca": os.path.join(self.keys, "tls-ca.pem"),
