@@ -358,6 +358,7 @@ static void approved_offline(const struct world *w, const struct dp_emv_result *
     if (contact) {
         /* asked for a signed TC, told the amount, and below the floor */
         must(w->in_pieces || w->amount_told);
+        must(s->cvm_results[0] != 0x3F); /* a rule of its list was applied */
         must(w->last_ac == 0x50 && w->transaction.amount.minor < FLOOR_LIMIT);
     } else {
         must(s->kernel == 3 &&

@@ -61,7 +61,9 @@ static bool offline_forbidden(const struct dp_emv_kernel *k)
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         if (emv_tvr_has(k, never[i]))
             return true;
-    return false;
+    /* No rule of the card's list was applied: that the AIP wants none, or that the list is empty,
+     * may be the word of a wedge, for a card need not sign either (A05). */
+    return k->cvm_results[0] == EMV_CVM_NOT_PERFORMED;
 }
 
 /* A cryptogram over another sum, or none, is no promise to pay this one (A18). */

@@ -90,6 +90,7 @@ static void release(void *p)
     DP_ASSERT((size_t)(body - arena.bytes) % UNIT == 0);
     unit = (uint32_t)((size_t)(body - arena.bytes) / UNIT) - 1;
     DP_ASSERT(at(unit)->state == USED);
+    at(unit)->state = FREE; /* also where it is joined to the one before it */
     n = at(unit)->n;
     before = at(unit)->before;
     dp_wipe(body, ((size_t)n - 1) * UNIT);

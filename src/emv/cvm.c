@@ -17,8 +17,7 @@ enum method {
     PIN_ENCIPHERED = 0x04,
     PIN_ENCIPHERED_AND_SIGNATURE = 0x05,
     SIGNATURE = 0x1E,
-    NO_CVM = 0x1F,
-    NOT_PERFORMED = 0x3F
+    NO_CVM = 0x1F
 };
 #define METHOD       0xBF /* without the bit below; the top bit makes it an unknown one */
 #define TRY_THE_NEXT 0x40
@@ -150,7 +149,7 @@ static bool perform(struct dp_emv_kernel *k, uint8_t code, uint8_t condition)
 
 static void walk(struct dp_emv_kernel *k, struct cvm_list *list)
 {
-    results(k, NOT_PERFORMED, 0x00, FAILED);
+    results(k, EMV_CVM_NOT_PERFORMED, 0x00, FAILED);
     while (list->rules.left > 0) {
         uint8_t code = dp_read_u8(&list->rules), condition = dp_read_u8(&list->rules);
         if (!satisfied(k, list, code & METHOD, condition))
@@ -168,7 +167,7 @@ int emv_verify_holder(struct dp_emv_kernel *k)
     struct dp_bytes v = emv_data_get(&k->data, 0x8E);
     struct cvm_list list;
     emv_step(k, "CARDHOLDER VERIFICATION");
-    results(k, NOT_PERFORMED, 0x00, UNKNOWN);
+    results(k, EMV_CVM_NOT_PERFORMED, 0x00, UNKNOWN);
     if ((k->aip[0] & AIP_CVM) == 0)
         return EMV_GO_ON;
     if (v.n == 0)

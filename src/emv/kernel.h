@@ -97,6 +97,9 @@ struct emv_candidate {
     const struct dp_emv_aid *aid;
 };
 
+/* 9F34 byte 1 when no rule of the card's list was applied (Book 4, Annex A4). */
+#define EMV_CVM_NOT_PERFORMED 0x3F
+
 struct dp_emv_kernel {
     struct dp_secret memory; /* in which all this stands */
     struct dp_card *card;

@@ -189,6 +189,10 @@ static const char *words_of(const struct dp_pay_result *r, enum dp_audience audi
         return dp_words_of_state(DP_WORDS_PAID_THEN_CANCELLED, audience, language);
     if (r->state == DP_PAY_IN_PROGRESS)
         return dp_words_of_state(DP_WORDS_IN_PROGRESS, audience, language);
+    /* kept for later is not paid yet: the answer says so */
+    if (r->state == DP_PAY_APPROVED && r->mode == DP_MODE_DEFERRED &&
+        r->forward == DP_FORWARD_PENDING)
+        return dp_words_outcome(DP_EMV_DEFERRED, audience, language);
     return dp_words_reason((unsigned)r->reason, audience, language);
 }
 

@@ -68,11 +68,53 @@ static void without_a_link_nothing_is_approved(void **state)
     }
 }
 
+/* The AIP without "cardholder verification is supported" (Book 3, Annex C1), in a card that does
+ * not sign it. */
+static size_t wants_no_holder(struct sim_payment *q, const uint8_t *command, size_t n,
+                              struct sim_buf *answer)
+{
+    (void)q;
+    for (size_t i = 0; n > 1 && command[1] == 0xA8 && i + 3 < answer->n; i++)
+        if (answer->p[i] == 0x82 && answer->p[i + 1] == 2) {
+            answer->p[i + 2] &= 0xEF;
+            break;
+        }
+    return answer->n;
+}
+
+static void a_card_said_to_want_no_verification_is_not_approved_offline(void **state)
+{
+    (void)state;
+    for (unsigned link = 0; link < 2; link++) {
+        sim_payment_open_with(&p, "cda-offline", "8E = 00000000000000000100\n9F4A = ");
+        p.transaction.online_possible = link != 0;
+        p.alter = wants_no_holder;
+        assert_int_equal(sim_payment_run(&p), DP_OK);
+        assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_PASSED);
+        assert_int_equal(p.result.summary.aip[0] & 0x10, 0);
+        assert_int_equal(p.result.summary.cvm_results[0], 0x3F);
+        assert_true(p.result.outcome != DP_EMV_APPROVED_OFFLINE);
+        assert_int_equal(p.result.went_online, link);
+    }
+}
+
+static void a_list_without_a_rule_is_not_approved_offline(void **state)
+{
+    (void)state;
+    sim_payment_open_with(&p, "cda-offline", "8E = 0000000000000000");
+    p.transaction.online_possible = false;
+    assert_int_equal(sim_payment_run(&p), DP_OK);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_PASSED);
+    assert_true(p.result.outcome != DP_EMV_APPROVED_OFFLINE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_pin_is_asked_for_and_none_is_believed),
         cmocka_unit_test(without_a_link_nothing_is_approved),
+        cmocka_unit_test(a_card_said_to_want_no_verification_is_not_approved_offline),
+        cmocka_unit_test(a_list_without_a_rule_is_not_approved_offline),
     };
     return cmocka_run_group_tests_name("A05", tests, NULL, NULL);
 }
