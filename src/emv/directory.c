@@ -83,14 +83,15 @@ static uint8_t take_control_information(struct dp_emv_kernel *k, struct dp_bytes
         emv_languages_take(v, k->result->summary.languages);
     if (first && dp_tlv_find(proprietary, 0x9F11, &v) == DP_OK && v.n == 1)
         k->code_table = v.p[0];
-    return sfi.p[0] >= 1 && sfi.p[0] <= 10 ? sfi.p[0] : 0;
+    return sfi.p[0] <= 10 ? sfi.p[0] : 0;
 }
 
 static int read_records(struct dp_emv_kernel *k, struct directories *d, uint8_t sfi)
 {
     struct dp_apdu c = {0x00, INS_READ_RECORD, 0, (uint8_t)(sfi << 3 | 4), {NULL, 0}, 0};
     struct dp_apdu_answer a;
-    for (unsigned record = 1; record <= UINT8_MAX && d->records_left > 0; record++) {
+    _Static_assert(DP_EMV_RECORDS_MAX <= UINT8_MAX, "a record's number is one byte");
+    for (unsigned record = 1; d->records_left > 0; record++) {
         int rc;
         c.p1 = (uint8_t)record;
         d->records_left--;
