@@ -56,8 +56,8 @@ struct sim_set {
     size_t aids_n;
     struct sim_bin bins[SIM_PARAMS_BINS_MAX];
     size_t bins_n;
-    struct sim_list pans, parcels, agents;
-    bool has_agents;
+    struct sim_list pans, parcels, agents, revoked;
+    bool has_agents, has_revoked;
     char exception_key[65], cohort[17];
     struct sim_section *now;   /* the section being read */
     struct sim_list *now_list; /* and its list */

@@ -306,6 +306,38 @@ static void put_list(struct sim_buf *b, const struct sim_list *list)
         sim_put_cbor_text(b, list->items[i]);
 }
 
+/* RID INDEX SERIAL: the CA key that signed an issuer's certificate, and the certificate's number */
+static int put_certificate(struct sim_buf *b, char *line)
+{
+    char *rid = sim_text_next(&line), *index = sim_text_next(&line);
+    char *serial = sim_text_next(&line);
+    uint8_t number = 0;
+    size_t n = 0;
+    if (serial == NULL || sim_text_next(&line) != NULL ||
+        sim_text_hex(index, &number, sizeof number, &n) != DP_OK)
+        return DP_ERR_FORMAT;
+    sim_put_cbor(b, SIM_CBOR_MAP, 3);
+    sim_put_cbor(b, SIM_CBOR_UINT, 1);
+    if (put_hex(b, rid, 5, true) != DP_OK)
+        return DP_ERR_FORMAT;
+    sim_put_cbor(b, SIM_CBOR_UINT, 2);
+    sim_put_cbor(b, SIM_CBOR_UINT, number);
+    sim_put_cbor(b, SIM_CBOR_UINT, 3);
+    return put_hex(b, serial, 3, true);
+}
+
+static int put_revoked(struct sim_buf *b, const struct sim_set *set)
+{
+    int err = DP_OK;
+    sim_put_cbor(b, SIM_CBOR_ARRAY, set->revoked.n);
+    for (size_t i = 0; i < set->revoked.n && err == DP_OK; i++) {
+        err = put_certificate(b, set->revoked.items[i]);
+        if (err != DP_OK)
+            dp_log(DP_LOG_ERROR, "[revoked] certificate %zu: %s", i + 1, dp_strerr(err));
+    }
+    return err;
+}
+
 static int put_manifest(struct sim_buf *b, const struct sim_set *set)
 {
     int err;
@@ -331,7 +363,12 @@ static int put_optional(struct sim_buf *b, const struct sim_set *set)
         sim_put_cbor(b, SIM_CBOR_UINT, 15);
         sim_put_cbor_text(b, set->cohort);
     }
-    return err != DP_OK ? err : put_fields(b, set, &set->refunds, "refunds");
+    if (err == DP_OK)
+        err = put_fields(b, set, &set->refunds, "refunds");
+    if (err != DP_OK || !set->has_revoked)
+        return err;
+    sim_put_cbor(b, SIM_CBOR_UINT, 17);
+    return put_revoked(b, set);
 }
 
 static int put_terminal(struct sim_buf *b, const struct sim_set *set)
@@ -360,7 +397,7 @@ int sim_params_pack(struct sim_buf *out, const struct sim_set *set)
         [5] = put_terminal, [6] = put_aids,  [7] = put_ca_keys,     [8] = put_offline,
         [9] = put_deferred, [10] = put_bins, [11] = put_exceptions, [12] = put_acquirer};
     size_t optional = (set->manifest.fields != NULL ? 1u : 0u) + (set->has_agents ? 1u : 0u) +
-                      (set->cohort[0] != '\0' ? 1u : 0u);
+                      (set->cohort[0] != '\0' ? 1u : 0u) + (set->has_revoked ? 1u : 0u);
     int err;
     sim_put_cbor(out, SIM_CBOR_MAP, 13 + optional);
     err = put_fields(out, set, &set->set, "set");

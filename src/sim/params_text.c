@@ -162,6 +162,7 @@ static int begin_section(struct sim_set *s, char *title)
         {"refunds", &s->refunds, refunds_fields, NULL, NULL},
         {"exceptions", NULL, NULL, &s->pans, "pan"},
         {"agents", NULL, NULL, &s->agents, "agent"},
+        {"revoked", NULL, NULL, &s->revoked, "certificate"},
     };
     char *rest = title, *name = sim_text_next(&rest);
     s->now = NULL;
@@ -181,6 +182,7 @@ static int begin_section(struct sim_set *s, char *title)
         s->now_item = known[i].item;
         s->in_exceptions = strcmp(name, "exceptions") == 0;
         s->has_agents = s->has_agents || strcmp(name, "agents") == 0;
+        s->has_revoked = s->has_revoked || strcmp(name, "revoked") == 0;
         s->in_set = strcmp(name, "set") == 0;
         return DP_OK;
     }

@@ -185,6 +185,30 @@ def optional_parts_come_when_given():
     assert 4 not in p[12] and 11 in p[12]
 
 
+def revoked_certificates_come_when_given():
+    def packed(*lines):
+        text = demo() + "\n[revoked]\n" + "".join(f"certificate = {x}\n" for x in lines)
+        return opened(make(text), point("params.pub"))
+    assert 17 not in opened(make(), point("params.pub"))
+    assert packed()[17] == []
+    p = packed("A000000999 01 00A001", "a000000998 FE  7fffff")
+    assert list(p) == [*range(1, 13), 15, 16, 17], list(p)
+    assert p[17] == [{1: bytes.fromhex("A000000999"), 2: 1, 3: bytes.fromhex("00A001")},
+                     {1: bytes.fromhex("A000000998"), 2: 254, 3: bytes.fromhex("7FFFFF")}]
+    assert len(packed(*(f"A000000999 01 {i:06X}" for i in range(128)))[17]) == 128
+
+
+def wrong_revoked_certificates_are_named():
+    good = "A000000999 01 00A001"
+    for bad in ("A000000999 01", "A000000999 01 00A001 00", "A0000009 01 00A001",
+                "A000000999 1 00A001", "A000000999 0101 00A001", "A000000999 01 A001",
+                "A000000999 01 0000A001", "A000000999 01 00A0G1"):
+        result = make(demo() + f"\n[revoked]\ncertificate = {good}\ncertificate = {bad}\n")
+        assert not isinstance(result, bytes), bad
+        assert result.returncode == 1, bad
+        assert "[revoked] certificate 2" in result.stderr, (bad, result.stderr)
+
+
 def version_and_key_can_be_others():
     p = opened(make(None, "--set-version", "70000"), point("params.pub"))
     assert p[1] == 70000
@@ -250,7 +274,8 @@ def keys_are_never_overwritten():
 TESTS = [the_demo_is_packed_as_the_format_says, ca_keys_are_those_of_the_directory,
          server_is_pinned_by_its_public_key, exceptions_are_keyed_hashes_in_order,
          numbers_take_their_shortest_form,
-         optional_parts_come_when_given, version_and_key_can_be_others, wrong_text_is_named,
+         optional_parts_come_when_given, revoked_certificates_come_when_given,
+         wrong_revoked_certificates_are_named, version_and_key_can_be_others, wrong_text_is_named,
          signs_a_terminals_request_and_no_damaged_one, keys_are_never_overwritten]
 
 
