@@ -28,6 +28,9 @@ struct hsm_ops {
     int (*epoch_new)(struct dp_hsm *hsm, uint32_t *number);
     int (*epoch_destroy)(struct dp_hsm *hsm);
 
+    int (*tls_next)(struct dp_hsm *hsm);
+    int (*tls_take)(struct dp_hsm *hsm);
+
     int (*anchor_read)(struct dp_hsm *hsm, uint8_t value[32]);
     int (*anchor_extend)(struct dp_hsm *hsm, const uint8_t digest[32], uint8_t value[32]);
 
@@ -49,6 +52,7 @@ struct hsm_ops {
     int (*dukpt_next)(struct dp_hsm *hsm, uint8_t ksn[DP_KSN_BYTES]);
     int (*dukpt_mac)(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES], bool answer,
                      const uint8_t digest[32], uint8_t mac[16]);
+    int (*dukpt_check)(struct dp_hsm *hsm);
 };
 
 /* The head of each back end's own structure. */

@@ -69,6 +69,18 @@ static int composite_epoch_destroy(struct dp_hsm *hsm)
     return keys->ops->epoch_destroy(keys);
 }
 
+static int composite_tls_next(struct dp_hsm *hsm)
+{
+    struct dp_hsm *keys = of(hsm)->keys;
+    return keys->ops->tls_next(keys);
+}
+
+static int composite_tls_take(struct dp_hsm *hsm)
+{
+    struct dp_hsm *keys = of(hsm)->keys;
+    return keys->ops->tls_take(keys);
+}
+
 static int composite_wrap_generation(struct dp_hsm *hsm, uint32_t *generation)
 {
     struct dp_hsm *keys = of(hsm)->keys;
@@ -121,6 +133,12 @@ static int composite_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTE
     return keys->ops->dukpt_mac(keys, ksn, answer, digest, mac);
 }
 
+static int composite_dukpt_check(struct dp_hsm *hsm)
+{
+    struct dp_hsm *keys = of(hsm)->keys;
+    return keys->ops->dukpt_check(keys);
+}
+
 /* ---- the anchor's part ---- */
 
 static int composite_anchor_read(struct dp_hsm *hsm, uint8_t value[32])
@@ -169,6 +187,8 @@ static void take_functions(struct composite *c)
     o->ecdh = k->ecdh != NULL ? composite_ecdh : NULL;
     o->epoch_new = k->epoch_new != NULL ? composite_epoch_new : NULL;
     o->epoch_destroy = k->epoch_destroy != NULL ? composite_epoch_destroy : NULL;
+    o->tls_next = k->tls_next != NULL ? composite_tls_next : NULL;
+    o->tls_take = k->tls_take != NULL ? composite_tls_take : NULL;
     o->wrap_generation = k->wrap_generation != NULL ? composite_wrap_generation : NULL;
     o->wrap = k->wrap != NULL ? composite_wrap : NULL;
     o->unwrap = k->unwrap != NULL ? composite_unwrap : NULL;
@@ -177,6 +197,7 @@ static void take_functions(struct composite *c)
     o->dukpt_load = k->dukpt_load != NULL ? composite_dukpt_load : NULL;
     o->dukpt_next = k->dukpt_next != NULL ? composite_dukpt_next : NULL;
     o->dukpt_mac = k->dukpt_mac != NULL ? composite_dukpt_mac : NULL;
+    o->dukpt_check = k->dukpt_check != NULL ? composite_dukpt_check : NULL;
 }
 
 /* ---- opening ---- */

@@ -132,9 +132,11 @@ void dp_hsm_get_caps(const struct dp_hsm *hsm, struct dp_hsm_caps *out)
     out->epoch = o->epoch_new != NULL && o->epoch_destroy != NULL;
     out->wrap = o->wrap_generation != NULL && o->wrap != NULL && o->unwrap != NULL &&
                 o->wrap_rotate != NULL && o->wrap_destroy != NULL;
-    out->dukpt = o->dukpt_load != NULL && o->dukpt_next != NULL && o->dukpt_mac != NULL;
+    out->dukpt = o->dukpt_load != NULL && o->dukpt_next != NULL && o->dukpt_mac != NULL &&
+                 o->dukpt_check != NULL;
     out->ecdh = o->ecdh != NULL;
     out->evidence = o->anchor_certify != NULL;
+    out->rotate = o->tls_next != NULL && o->tls_take != NULL;
     (void)snprintf(out->name, sizeof out->name, "%s", o->scheme);
 }
 
@@ -142,7 +144,7 @@ void dp_hsm_get_caps(const struct dp_hsm *hsm, struct dp_hsm_caps *out)
 
 static bool is_key(enum dp_hsm_key key)
 {
-    return key >= DP_KEY_JOURNAL_IDENTITY && key <= DP_KEY_CARD_DATA;
+    return key >= DP_KEY_JOURNAL_IDENTITY && key <= DP_KEY_TLS_NEXT;
 }
 
 int dp_hsm_public(struct dp_hsm *hsm, enum dp_hsm_key key, uint8_t out[65])
@@ -183,6 +185,20 @@ int dp_hsm_epoch_destroy(struct dp_hsm *hsm)
     if (hsm->look)
         return DP_ERR_DENIED;
     return hsm->ops->epoch_destroy != NULL ? hsm->ops->epoch_destroy(hsm) : DP_ERR_UNSUPPORTED;
+}
+
+int dp_hsm_tls_next(struct dp_hsm *hsm)
+{
+    if (hsm->look)
+        return DP_ERR_DENIED;
+    return hsm->ops->tls_next != NULL ? hsm->ops->tls_next(hsm) : DP_ERR_UNSUPPORTED;
+}
+
+int dp_hsm_tls_take(struct dp_hsm *hsm)
+{
+    if (hsm->look)
+        return DP_ERR_DENIED;
+    return hsm->ops->tls_take != NULL ? hsm->ops->tls_take(hsm) : DP_ERR_UNSUPPORTED;
 }
 
 /* ---- what only moves forward ---- */
@@ -307,4 +323,11 @@ int dp_hsm_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES], bool a
         return DP_ERR_DENIED;
     return hsm->ops->dukpt_mac != NULL ? hsm->ops->dukpt_mac(hsm, ksn, answer, digest, mac)
                                        : DP_ERR_UNSUPPORTED;
+}
+
+int dp_hsm_dukpt_check(struct dp_hsm *hsm)
+{
+    if (hsm->look)
+        return DP_ERR_DENIED;
+    return hsm->ops->dukpt_check != NULL ? hsm->ops->dukpt_check(hsm) : DP_ERR_UNSUPPORTED;
 }

@@ -78,6 +78,23 @@ int p256_sign(const uint8_t scalar[32], const uint8_t digest[32], uint8_t signat
     return err_of(s);
 }
 
+int p256_verify(const uint8_t point[65], const uint8_t digest[32], const uint8_t signature[64])
+{
+    const psa_algorithm_t alg = PSA_ALG_ECDSA(PSA_ALG_SHA_256);
+    psa_key_attributes_t a = PSA_KEY_ATTRIBUTES_INIT;
+    psa_key_id_t id = 0;
+    psa_status_t s;
+    psa_set_key_type(&a, PSA_KEY_TYPE_ECC_PUBLIC_KEY(PSA_ECC_FAMILY_SECP_R1));
+    psa_set_key_bits(&a, 256);
+    psa_set_key_usage_flags(&a, PSA_KEY_USAGE_VERIFY_HASH);
+    psa_set_key_algorithm(&a, alg);
+    s = psa_import_key(&a, point, 65, &id);
+    if (s == PSA_SUCCESS)
+        s = psa_verify_hash(id, alg, digest, 32, signature, 64);
+    (void)psa_destroy_key(id);
+    return s == PSA_ERROR_INVALID_SIGNATURE ? DP_ERR_SIGNATURE : err_of(s);
+}
+
 int p256_ecdh(const uint8_t scalar[32], const uint8_t peer[65], uint8_t shared[32])
 {
     psa_key_id_t id = 0;

@@ -12,6 +12,9 @@ DP_MUST_USE int p256_public(const uint8_t scalar[32], uint8_t point[65]);
 /* ECDSA over a SHA-256 digest, raw r || s. */
 DP_MUST_USE int p256_sign(const uint8_t scalar[32], const uint8_t digest[32],
                           uint8_t signature[64]);
+/* DP_ERR_SIGNATURE: not by the point's key; DP_ERR_FORMAT: no point of the curve. */
+DP_MUST_USE int p256_verify(const uint8_t point[65], const uint8_t digest[32],
+                            const uint8_t signature[64]);
 /* x of the shared point. DP_ERR_FORMAT: peer is no point of the curve. */
 DP_MUST_USE int p256_ecdh(const uint8_t scalar[32], const uint8_t peer[65], uint8_t shared[32]);
 /* Whether an uncompressed point is one of the curve: not every token looks. */

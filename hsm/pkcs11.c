@@ -10,6 +10,7 @@
 
 #include <psa/crypto.h>
 
+#include "aes.h"
 #include "backend.h"
 #include "base/assert.h"
 #include "base/limits.h"
@@ -25,12 +26,14 @@
 #define TAG_BYTES     16
 #define STATES_MAX    4
 #define EPOCHS_MAX    4
+#define TLS_MAX       4
 #define REGISTERS_MAX (4 * DUKPT_REGISTERS)
 #define ID_DUKPT      12 /* initial key id, and the counter a register stands for */
-#define KEYS          4  /* by enum dp_hsm_key, from 1 */
+#define KEYS          5  /* by enum dp_hsm_key, from 1 */
 
 #define LABEL_STATE "doorpay state"
 #define LABEL_EPOCH "doorpay journal-epoch"
+#define LABEL_TLS   "doorpay tls-client"
 #define LABEL_SIDE  "doorpay side-store"
 #define LABEL_DUKPT "doorpay dukpt"
 
@@ -56,8 +59,9 @@ struct pkcs11 {
 static const char *const labels[KEYS + 1] = {
     [DP_KEY_JOURNAL_IDENTITY] = "doorpay journal-identity",
     [DP_KEY_JOURNAL_EPOCH] = LABEL_EPOCH,
-    [DP_KEY_TLS_CLIENT] = "doorpay tls-client",
+    [DP_KEY_TLS_CLIENT] = LABEL_TLS,
     [DP_KEY_CARD_DATA] = "doorpay card-data",
+    [DP_KEY_TLS_NEXT] = LABEL_TLS,
 };
 static const enum dp_hsm_key lasting[] = {DP_KEY_JOURNAL_IDENTITY, DP_KEY_TLS_CLIENT,
                                           DP_KEY_CARD_DATA};
@@ -103,10 +107,17 @@ static struct p11_name numbered(CK_OBJECT_CLASS class_, const char *label, uint3
     return name;
 }
 
-/* The epoch's id is its number, that of the others 1. */
+/* Ids are numbers: of the epoch, of the TLS client key; those of the others are 1. */
 static struct p11_name key_name(const struct pkcs11 *s, CK_OBJECT_CLASS class_, enum dp_hsm_key key)
 {
-    return numbered(class_, labels[key], key == DP_KEY_JOURNAL_EPOCH ? s->state.epoch_number : 1);
+    uint32_t number = 1;
+    if (key == DP_KEY_JOURNAL_EPOCH)
+        number = s->state.epoch_number;
+    else if (key == DP_KEY_TLS_CLIENT)
+        number = s->state.tls_number;
+    else if (key == DP_KEY_TLS_NEXT)
+        number = s->state.tls_number + 1;
+    return numbered(class_, labels[key], number);
 }
 
 /* ---- the state ---- */
@@ -195,6 +206,25 @@ static int find_key(struct pkcs11 *s, enum dp_hsm_key key)
     return p11_find_one(&s->p, &name, &s->keys[key]);
 }
 
+static int destroy_old_tls(struct pkcs11 *s, CK_OBJECT_CLASS class_)
+{
+    const struct p11_name any = {.class_ = class_, .label = LABEL_TLS};
+    struct p11_object found[TLS_MAX];
+    size_t n = 0;
+    int err = p11_find(&s->p, &any, found, TLS_MAX, &n);
+    for (size_t i = 0; i < n && err == DP_OK; i++)
+        if (found[i].id_n != 4 || get_u32(found[i].id) < s->state.tls_number)
+            err = p11_destroy(&s->p, found[i].handle);
+    return err;
+}
+
+/* The one in use and the one to come stay. */
+static int keep_tls(struct pkcs11 *s)
+{
+    int err = destroy_old_tls(s, CKO_PRIVATE_KEY);
+    return err == DP_OK ? destroy_old_tls(s, CKO_PUBLIC_KEY) : err;
+}
+
 static int load_keys(struct pkcs11 *s)
 {
     int err = DP_OK;
@@ -207,6 +237,8 @@ static int load_keys(struct pkcs11 *s)
     }
     if (err == DP_OK && s->state.epoch_number > 0)
         err = find_key(s, DP_KEY_JOURNAL_EPOCH);
+    if (err == DP_OK || err == DP_ERR_NOT_FOUND)
+        err = find_key(s, DP_KEY_TLS_NEXT);
     return err == DP_ERR_NOT_FOUND ? DP_OK : err;
 }
 
@@ -265,6 +297,8 @@ static int load(struct pkcs11 *s, bool look)
     int err = load_state(s, look);
     if (err == DP_OK && !look)
         err = keep_epoch(s, s->state.epoch_number);
+    if (err == DP_OK && !look)
+        err = keep_tls(s);
     if (err == DP_OK)
         err = load_keys(s);
     if (err == DP_OK && s->ops.wrap != NULL)
@@ -318,6 +352,7 @@ static void leave_out(struct pkcs11 *s)
         s->ops.dukpt_load = NULL;
         s->ops.dukpt_next = NULL;
         s->ops.dukpt_mac = NULL;
+        s->ops.dukpt_check = NULL;
     }
 }
 
@@ -379,7 +414,7 @@ static int check_empty(struct pkcs11 *s)
         {.class_ = CKO_SECRET_KEY, .label = LABEL_SIDE},
         {.class_ = CKO_SECRET_KEY, .label = LABEL_DUKPT},
     };
-    for (int k = 1; k <= KEYS; k++)
+    for (int k = 1; k <= KEYS; k++) /* two of one name */
         names[k + 2] = (struct p11_name){.class_ = CKO_PRIVATE_KEY, .label = labels[k]};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t n = 0;
@@ -415,6 +450,7 @@ static int pkcs11_provision(const char *where)
     int err = attach(where, false, &s);
     if (err < 0)
         return err;
+    s->state.tls_number = 1;
     err = check_empty(s);
     if (err == DP_OK)
         err = make_keys(s);
@@ -511,6 +547,42 @@ static int pkcs11_epoch_destroy(struct dp_hsm *hsm)
         return err;
     s->keys[DP_KEY_JOURNAL_EPOCH] = CK_INVALID_HANDLE;
     return changed(s, keep_epoch(s, 0));
+}
+
+/* ---- the TLS client key and the one that is to follow it ---- */
+
+static int pkcs11_tls_next(struct dp_hsm *hsm)
+{
+    struct pkcs11 *s = of(hsm);
+    struct p11_name name;
+    int err = usable(s);
+    if (err == DP_OK && s->keys[DP_KEY_TLS_NEXT] != CK_INVALID_HANDLE)
+        err = DP_ERR_STATE;
+    if (err == DP_OK && s->state.tls_number >= UINT32_MAX - 1)
+        err = DP_ERR_LIMIT;
+    if (err < 0)
+        return err;
+    name = key_name(s, CKO_PRIVATE_KEY, DP_KEY_TLS_NEXT);
+    err = changed(s, p11_make_pair(&s->p, &name, false));
+    return err == DP_OK ? changed(s, find_key(s, DP_KEY_TLS_NEXT)) : err;
+}
+
+static int pkcs11_tls_take(struct dp_hsm *hsm)
+{
+    struct pkcs11 *s = of(hsm);
+    struct pkcs11_state next = s->state;
+    int err = usable(s);
+    if (err == DP_OK && s->keys[DP_KEY_TLS_NEXT] == CK_INVALID_HANDLE)
+        err = DP_ERR_NOT_FOUND;
+    if (err < 0)
+        return err;
+    next.tls_number++;
+    err = commit(s, &next);
+    if (err < 0)
+        return err;
+    s->keys[DP_KEY_TLS_CLIENT] = s->keys[DP_KEY_TLS_NEXT];
+    s->keys[DP_KEY_TLS_NEXT] = CK_INVALID_HANDLE;
+    return changed(s, keep_tls(s));
 }
 
 /* ---- counters ---- */
@@ -768,6 +840,34 @@ static int pkcs11_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES],
     return err == DP_OK ? p11_sign(&s->p, key, CKM_AES_CMAC, digest, mac, 16) : err;
 }
 
+/* A key of this session, derived and MACed with by the token, against the same in software. */
+static int pkcs11_dukpt_check(struct dp_hsm *hsm)
+{
+    static const uint8_t key[16] = "doorpay selftest", id[8] = {0};
+    struct pkcs11 *s = of(hsm);
+    CK_OBJECT_HANDLE from = CK_INVALID_HANDLE, derived = CK_INVALID_HANDLE;
+    uint8_t data[16], plain[16], digest[32] = {1}, want[16], mac[16];
+    int err = usable(s);
+    dukpt_data(DUKPT_MAC_GENERATE, id, 1, data);
+    if (err == DP_OK)
+        err = aes128_block(key, data, plain);
+    if (err == DP_OK)
+        err = aes128_cmac(plain, (struct dp_bytes){digest, sizeof digest}, want);
+    if (err == DP_OK)
+        err = p11_import_aes(&s->p, key, &from);
+    if (err == DP_OK)
+        err = p11_derive_aes(&s->p, from, data, NULL, &derived);
+    if (err == DP_OK)
+        err = p11_sign(&s->p, derived, CKM_AES_CMAC, digest, mac, sizeof mac);
+    if (err == DP_OK && memcmp(mac, want, sizeof mac) != 0)
+        err = DP_ERR_SIGNATURE;
+    if (derived != CK_INVALID_HANDLE)
+        (void)!p11_destroy(&s->p, derived);
+    if (from != CK_INVALID_HANDLE)
+        (void)!p11_destroy(&s->p, from);
+    return err;
+}
+
 const struct hsm_ops hsm_pkcs11_ops = {
     .scheme = "pkcs11",
     .open = pkcs11_open,
@@ -778,6 +878,8 @@ const struct hsm_ops hsm_pkcs11_ops = {
     .ecdh = pkcs11_ecdh,
     .epoch_new = pkcs11_epoch_new,
     .epoch_destroy = pkcs11_epoch_destroy,
+    .tls_next = pkcs11_tls_next,
+    .tls_take = pkcs11_tls_take,
     .counter_read = pkcs11_counter_read,
     .counter_raise = pkcs11_counter_raise,
     .wrap_generation = pkcs11_wrap_generation,
@@ -788,4 +890,5 @@ const struct hsm_ops hsm_pkcs11_ops = {
     .dukpt_load = pkcs11_dukpt_load,
     .dukpt_next = pkcs11_dukpt_next,
     .dukpt_mac = pkcs11_dukpt_mac,
+    .dukpt_check = pkcs11_dukpt_check,
 };

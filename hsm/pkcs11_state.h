@@ -15,6 +15,7 @@ struct pkcs11_state {
     uint64_t sequence; /* of writes; never 0 in a state that was read or made */
     uint64_t counters[PKCS11_COUNTERS];
     uint32_t epoch_number; /* of the last epoch; 0: none yet */
+    uint32_t tls_number;   /* of the TLS client key in use, from 1; the next one is to come */
     bool dukpt_loaded;
     uint8_t dukpt_id[8];
     uint32_t dukpt_counter; /* of the next transaction; 0: used up */

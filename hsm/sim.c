@@ -215,6 +215,24 @@ static int sim_epoch_destroy(struct dp_hsm *hsm)
     return err;
 }
 
+static int sim_tls_next(struct dp_hsm *hsm)
+{
+    struct sim *s = of(hsm);
+    int err = before(s, SIM_TLS_NEXT);
+    if (err == DP_OK)
+        err = after(s, s->soft->ops->tls_next(s->soft));
+    return err;
+}
+
+static int sim_tls_take(struct dp_hsm *hsm)
+{
+    struct sim *s = of(hsm);
+    int err = before(s, SIM_TLS_TAKE);
+    if (err == DP_OK)
+        err = after(s, s->soft->ops->tls_take(s->soft));
+    return err;
+}
+
 static int sim_anchor_read(struct dp_hsm *hsm, uint8_t value[32])
 {
     struct sim *s = of(hsm);
@@ -327,6 +345,15 @@ static int sim_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES], bo
     return err;
 }
 
+static int sim_dukpt_check(struct dp_hsm *hsm)
+{
+    struct sim *s = of(hsm);
+    int err = before(s, SIM_DUKPT_CHECK);
+    if (err == DP_OK)
+        err = after(s, s->soft->ops->dukpt_check(s->soft));
+    return err;
+}
+
 const struct hsm_ops hsm_sim_ops = {
     .scheme = "sim",
     .open = sim_open,
@@ -337,6 +364,8 @@ const struct hsm_ops hsm_sim_ops = {
     .ecdh = sim_ecdh,
     .epoch_new = sim_epoch_new,
     .epoch_destroy = sim_epoch_destroy,
+    .tls_next = sim_tls_next,
+    .tls_take = sim_tls_take,
     .anchor_read = sim_anchor_read,
     .anchor_extend = sim_anchor_extend,
     .counter_read = sim_counter_read,
@@ -349,4 +378,5 @@ const struct hsm_ops hsm_sim_ops = {
     .dukpt_load = sim_dukpt_load,
     .dukpt_next = sim_dukpt_next,
     .dukpt_mac = sim_dukpt_mac,
+    .dukpt_check = sim_dukpt_check,
 };

@@ -14,6 +14,8 @@ static const char *const ops[SIM_OPS + 1] = {
     [SIM_ECDH] = "ecdh",
     [SIM_EPOCH_NEW] = "epoch_new",
     [SIM_EPOCH_DESTROY] = "epoch_destroy",
+    [SIM_TLS_NEXT] = "tls_next",
+    [SIM_TLS_TAKE] = "tls_take",
     [SIM_ANCHOR_READ] = "anchor_read",
     [SIM_ANCHOR_EXTEND] = "anchor_extend",
     [SIM_COUNTER_READ] = "counter_read",
@@ -26,6 +28,7 @@ static const char *const ops[SIM_OPS + 1] = {
     [SIM_DUKPT_LOAD] = "dukpt_load",
     [SIM_DUKPT_NEXT] = "dukpt_next",
     [SIM_DUKPT_MAC] = "dukpt_mac",
+    [SIM_DUKPT_CHECK] = "dukpt_check",
     [SIM_ANY] = "*",
 };
 static const char *const kinds[] = {

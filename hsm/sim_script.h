@@ -24,6 +24,8 @@ enum sim_op {
     SIM_ECDH,
     SIM_EPOCH_NEW,
     SIM_EPOCH_DESTROY,
+    SIM_TLS_NEXT,
+    SIM_TLS_TAKE,
     SIM_ANCHOR_READ,
     SIM_ANCHOR_EXTEND,
     SIM_COUNTER_READ,
@@ -36,6 +38,7 @@ enum sim_op {
     SIM_DUKPT_LOAD,
     SIM_DUKPT_NEXT,
     SIM_DUKPT_MAC,
+    SIM_DUKPT_CHECK,
     SIM_OPS,
     SIM_ANY = SIM_OPS
 };

@@ -122,6 +122,8 @@ static const char *wrong_key(const struct soft_state *s)
         return "the TLS client's key is no P-256 key";
     if (p256_public(s->card_data, point) < 0)
         return "the card data's key is no P-256 key";
+    if (s->tls_waits && p256_public(s->tls_next, point) < 0)
+        return "the TLS client's key to come is no P-256 key";
     if (s->epoch_live && p256_public(s->epoch, point) < 0)
         return "the epoch key is no P-256 key";
     return NULL;
@@ -218,6 +220,11 @@ static int find_scalar(const struct soft *s, enum dp_hsm_key key, const uint8_t 
     case DP_KEY_CARD_DATA:
         *scalar = now->card_data;
         break;
+    case DP_KEY_TLS_NEXT:
+        *scalar = now->tls_next;
+        if (err == DP_OK && !now->tls_waits)
+            err = DP_ERR_NOT_FOUND;
+        break;
     }
     return err;
 }
@@ -278,6 +285,37 @@ static int soft_epoch_destroy(struct dp_hsm *hsm)
         return DP_ERR_NOT_FOUND;
     next->epoch_live = false;
     dp_wipe(next->epoch, sizeof next->epoch);
+    return commit(s);
+}
+
+/* ---- the TLS client key and the one that is to follow it ---- */
+
+static int soft_tls_next(struct dp_hsm *hsm)
+{
+    struct soft *s = of(hsm);
+    int err;
+    struct soft_state *next = begin(s, &err);
+    if (next == NULL)
+        return err;
+    if (next->tls_waits)
+        return DP_ERR_STATE;
+    err = p256_make(next->tls_next);
+    next->tls_waits = true;
+    return err == DP_OK ? commit(s) : err;
+}
+
+static int soft_tls_take(struct dp_hsm *hsm)
+{
+    struct soft *s = of(hsm);
+    int err;
+    struct soft_state *next = begin(s, &err);
+    if (next == NULL)
+        return err;
+    if (!next->tls_waits)
+        return DP_ERR_NOT_FOUND;
+    memcpy(next->tls_client, next->tls_next, sizeof next->tls_client);
+    next->tls_waits = false;
+    dp_wipe(next->tls_next, sizeof next->tls_next);
     return commit(s);
 }
 
@@ -470,6 +508,26 @@ static int soft_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES], b
                        (struct dp_bytes){digest, 32}, mac);
 }
 
+/* The first transaction of the initial key that ANSI X9.24-3 gives as its example. */
+static int soft_dukpt_check(struct dp_hsm *hsm)
+{
+    static const uint8_t ik[16] = {0x12, 0x73, 0x67, 0x1E, 0xA2, 0x6A, 0xC2, 0x9A,
+                                   0xFA, 0x4D, 0x10, 0x84, 0x12, 0x76, 0x52, 0xA1};
+    static const uint8_t id[8] = {0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56};
+    static const uint8_t generate[16] = {0xA2, 0xDC, 0x23, 0xDE, 0x6F, 0xDE, 0x08, 0x24,
+                                         0xA2, 0xBC, 0x32, 0x1E, 0x08, 0xE4, 0xB8, 0xB7};
+    static struct dukpt d; /* an example's: no secret */
+    struct dukpt_keys keys;
+    int err = usable(of(hsm));
+    if (err == DP_OK)
+        err = dukpt_load(&d, ik, id);
+    if (err == DP_OK)
+        err = dukpt_next(&d, &keys);
+    if (err == DP_OK && memcmp(keys.generate, generate, sizeof generate) != 0)
+        err = DP_ERR_SIGNATURE;
+    return err;
+}
+
 const struct hsm_ops hsm_soft_ops = {
     .scheme = "soft",
     .open = soft_open,
@@ -480,6 +538,8 @@ const struct hsm_ops hsm_soft_ops = {
     .ecdh = soft_ecdh,
     .epoch_new = soft_epoch_new,
     .epoch_destroy = soft_epoch_destroy,
+    .tls_next = soft_tls_next,
+    .tls_take = soft_tls_take,
     .anchor_read = soft_anchor_read,
     .anchor_extend = soft_anchor_extend,
     .counter_read = soft_counter_read,
@@ -492,4 +552,5 @@ const struct hsm_ops hsm_soft_ops = {
     .dukpt_load = soft_dukpt_load,
     .dukpt_next = soft_dukpt_next,
     .dukpt_mac = soft_dukpt_mac,
+    .dukpt_check = soft_dukpt_check,
 };

@@ -11,6 +11,7 @@
 #include "base/writer.h"
 
 #define FORMAT     1
+#define FORMAT_TLS 2 /* the same with a TLS client key to come */
 #define HASH_BYTES 32
 
 static const uint8_t magic[15] = "doorpay hsmsoft"; /* without the terminator */
@@ -42,7 +43,7 @@ int soft_state_encode(const struct soft_state *s, uint8_t out[SOFT_STATE_BYTES_M
     DP_ASSERT(s->sequence > 0 && s->wraps_n > 0 && s->wraps_n <= DP_HSM_WRAP_GENERATIONS_MAX);
     dp_writer_init(&w, out, SOFT_STATE_BYTES_MAX);
     dp_write_bytes(&w, magic, sizeof magic);
-    dp_write_u8(&w, FORMAT);
+    dp_write_u8(&w, s->tls_waits ? FORMAT_TLS : FORMAT);
     dp_write_u64(&w, s->sequence);
     dp_write_bytes(&w, s->anchor, 32);
     for (int i = 0; i < SOFT_COUNTERS; i++)
@@ -50,6 +51,8 @@ int soft_state_encode(const struct soft_state *s, uint8_t out[SOFT_STATE_BYTES_M
     dp_write_bytes(&w, s->identity, 32);
     dp_write_bytes(&w, s->tls_client, 32);
     dp_write_bytes(&w, s->card_data, 32);
+    if (s->tls_waits)
+        dp_write_bytes(&w, s->tls_next, 32);
     dp_write_u32(&w, s->epoch_number);
     dp_write_u8(&w, s->epoch_live);
     if (s->epoch_live)
@@ -143,6 +146,8 @@ static void read_held(struct dp_reader *r, struct soft_state *out, const char **
     dp_read_copy(r, out->identity, 32);
     dp_read_copy(r, out->tls_client, 32);
     dp_read_copy(r, out->card_data, 32);
+    if (out->tls_waits)
+        dp_read_copy(r, out->tls_next, 32);
     read_epoch(r, out, what);
     read_wraps(r, out, what);
     out->dukpt_loaded = read_flag(r, "the DUKPT flag is neither 0 nor 1", what);
@@ -163,7 +168,7 @@ static int check_frame(const uint8_t *p, size_t n, const char **what)
         *what = "it is no soft key store's state";
         return DP_ERR_UNSUPPORTED;
     }
-    if (p[sizeof magic] != FORMAT) {
+    if (p[sizeof magic] != FORMAT && p[sizeof magic] != FORMAT_TLS) {
         *what = "its format is not the one this build knows";
         return DP_ERR_UNSUPPORTED;
     }
@@ -186,6 +191,7 @@ int soft_state_decode(const uint8_t *p, size_t n, struct soft_state *out, const 
         return err;
     *what = NULL;
     dp_reader_init(&r, p + sizeof magic + 1, n - sizeof magic - 1 - HASH_BYTES);
+    out->tls_waits = p[sizeof magic] == FORMAT_TLS;
     read_held(&r, out, what);
     err = dp_reader_finish(&r);
     if (err == DP_OK)

@@ -21,6 +21,8 @@ struct soft_state {
     uint8_t anchor[32];
     uint64_t counters[SOFT_COUNTERS];
     uint8_t identity[32], tls_client[32], card_data[32]; /* private scalars */
+    bool tls_waits;                                      /* a TLS client key is to come */
+    uint8_t tls_next[32];                                /* it */
     uint32_t epoch_number;                               /* of the last epoch; 0: none yet */
     bool epoch_live;
     uint8_t epoch[32];

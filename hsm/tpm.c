@@ -15,9 +15,8 @@
 
 #define NV_FIRST         0x01800000U /* the owner's indices */
 #define PERSISTENT_FIRST 0x81000000U /* the owner's keys */
-#define BASE_DEFAULT     0x0D00U
 #define BASE_MAX         0xFFF0U
-#define COUNTERS         3 /* of TPM_NV_PARAMS and those behind it */
+#define COUNTERS         4 /* of TPM_NV_PARAMS and those behind it */
 #define BEGUN_BYTES      (8 * COUNTERS)
 #define FMT1_CODE        (TPM2_RC_FMT1 | 0x3F)
 
@@ -63,7 +62,7 @@ static int parse_base(const char *text, uint32_t *base)
 {
     char *end = NULL;
     unsigned long v;
-    *base = BASE_DEFAULT;
+    *base = DP_HSM_TPM_BASE;
     if (text == NULL)
         return DP_OK;
     v = strtoul(text, &end, 0);
@@ -217,6 +216,90 @@ static uint64_t get_u64(const uint8_t *p)
     return v;
 }
 
+/* ---- what an epoch's key answers to ---- */
+
+/* In this session its policy is met; in a trial one its digest is made: the counter of epochs is
+ * what it was when the key was made, and the authorisation value is known. The counter never comes
+ * back to a value, so a copy of the key's blob is of no use after the epoch. */
+static int epoch_session(struct tpm *t, TPM2_SE kind, ESYS_TR *session)
+{
+    const TPMT_SYM_DEF plain = {.algorithm = TPM2_ALG_NULL};
+    TPM2B_OPERAND now = {.size = 8};
+    int err = nv_read(t, TPM_NV_EPOCH, now.buffer, 8);
+    *session = ESYS_TR_NONE;
+    if (err == DP_OK)
+        err = result("StartAuthSession",
+                     Esys_StartAuthSession(t->esys, ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE,
+                                           ESYS_TR_NONE, ESYS_TR_NONE, NULL, kind, &plain,
+                                           TPM2_ALG_SHA256, session));
+    if (err == DP_OK)
+        err = result("PolicyNV", Esys_PolicyNV(t->esys, t->nv[TPM_NV_EPOCH], t->nv[TPM_NV_EPOCH],
+                                               *session, ESYS_TR_PASSWORD, ESYS_TR_NONE,
+                                               ESYS_TR_NONE, &now, 0, TPM2_EO_EQ));
+    if (err == DP_OK)
+        err = result("PolicyAuthValue", Esys_PolicyAuthValue(t->esys, *session, ESYS_TR_NONE,
+                                                             ESYS_TR_NONE, ESYS_TR_NONE));
+    if (err < 0 && *session != ESYS_TR_NONE) {
+        (void)Esys_FlushContext(t->esys, *session);
+        *session = ESYS_TR_NONE;
+    }
+    return err;
+}
+
+static int epoch_policy(struct tpm *t, TPM2B_DIGEST *out)
+{
+    TPM2B_DIGEST *digest = NULL;
+    ESYS_TR session;
+    int err = epoch_session(t, TPM2_SE_TRIAL, &session);
+    if (err < 0)
+        return err;
+    err = result("PolicyGetDigest", Esys_PolicyGetDigest(t->esys, session, ESYS_TR_NONE,
+                                                         ESYS_TR_NONE, ESYS_TR_NONE, &digest));
+    if (err == DP_OK)
+        *out = *digest;
+    Esys_Free(digest);
+    (void)Esys_FlushContext(t->esys, session);
+    return err;
+}
+
+/* A key of another epoch than the counter's is no key: what a crash left between the counter's step
+ * and the key's end, or what somebody put back. */
+static int check_epoch(struct tpm *t)
+{
+    TPM2B_PUBLIC *public_ = NULL;
+    TPM2B_DIGEST policy = {.size = 0};
+    int err;
+    if (t->keys[TPM_KEY_EPOCH] == ESYS_TR_NONE || t->nv[TPM_NV_EPOCH] == ESYS_TR_NONE)
+        return DP_OK;
+    err = epoch_policy(t, &policy);
+    if (err == DP_OK)
+        err =
+            result("ReadPublic", Esys_ReadPublic(t->esys, t->keys[TPM_KEY_EPOCH], ESYS_TR_NONE,
+                                                 ESYS_TR_NONE, ESYS_TR_NONE, &public_, NULL, NULL));
+    if (err < 0)
+        return err;
+    if (public_->publicArea.authPolicy.size != policy.size ||
+        memcmp(public_->publicArea.authPolicy.buffer, policy.buffer, policy.size) != 0) {
+        dp_log(DP_LOG_WARNING, "TPM: the epoch key at its handle is of another epoch");
+        t->epoch_stale = true;
+    }
+    Esys_Free(public_);
+    return DP_OK;
+}
+
+/* ---- all that is there ---- */
+
+static int load_keys(struct tpm *t)
+{
+    int err = tpm_counter_read(t, TPM_NV_TLS, &t->tls);
+    for (int i = 0; i < TPM_KEYS && err == DP_OK; i++) {
+        err = find(t, PERSISTENT_FIRST + t->base + (uint32_t)i, &t->keys[i]);
+        if (err == DP_ERR_NOT_FOUND)
+            err = DP_OK; /* which keys there must be, the back end knows */
+    }
+    return err == DP_OK ? check_epoch(t) : err;
+}
+
 int tpm_load(struct tpm *t)
 {
     uint8_t begun[BEGUN_BYTES];
@@ -227,11 +310,8 @@ int tpm_load(struct tpm *t)
         err = nv_read(t, TPM_NV_BEGUN, begun, sizeof begun);
     for (int i = 0; i < COUNTERS && err == DP_OK; i++)
         t->begun[TPM_NV_PARAMS + i] = get_u64(begun + 8 * (size_t)i);
-    for (int i = 0; i < TPM_KEYS && err == DP_OK; i++) {
-        err = find(t, PERSISTENT_FIRST + t->base + (uint32_t)i, &t->keys[i]);
-        if (err == DP_ERR_NOT_FOUND)
-            err = DP_OK; /* which keys there must be, the back end knows */
-    }
+    if (err == DP_OK)
+        err = load_keys(t);
     if (err == DP_ERR_NOT_FOUND)
         dp_log(DP_LOG_ERROR, "TPM: it is not provisioned at base 0x%x", t->base);
     return err;
@@ -298,8 +378,8 @@ static int check_free(struct tpm *t)
 
 int tpm_provision(struct tpm *t, bool with_keys)
 {
-    static const int all[] = {TPM_KEY_PARENT, TPM_KEY_EVIDENCE, DP_KEY_JOURNAL_IDENTITY,
-                              DP_KEY_TLS_CLIENT, DP_KEY_CARD_DATA};
+    static const enum tpm_place all[] = {TPM_KEY_PARENT, TPM_KEY_EVIDENCE, TPM_KEY_IDENTITY,
+                                         TPM_KEY_TLS_EVEN, TPM_KEY_CARD_DATA};
     size_t keys_n = with_keys ? sizeof all / sizeof all[0] : 2;
     int err = check_free(t);
     for (size_t i = 0; i < keys_n && err == DP_OK; i++)
@@ -421,12 +501,39 @@ static int point_of(const TPM2B_PUBLIC *public_, uint8_t point[65])
     return err == DP_OK ? put_padded(&p->y, point + 33) : err;
 }
 
-int tpm_public(struct tpm *t, int key, uint8_t point[65])
+enum tpm_place tpm_place(const struct tpm *t, enum dp_hsm_key key)
+{
+    switch (key) {
+    case DP_KEY_JOURNAL_IDENTITY:
+        return TPM_KEY_IDENTITY;
+    case DP_KEY_JOURNAL_EPOCH:
+        return TPM_KEY_EPOCH;
+    case DP_KEY_CARD_DATA:
+        return TPM_KEY_CARD_DATA;
+    case DP_KEY_TLS_CLIENT:
+        return (t->tls + 1) / 2 % 2 == 1 ? TPM_KEY_TLS_ODD : TPM_KEY_TLS_EVEN;
+    case DP_KEY_TLS_NEXT:
+        return (t->tls + 1) / 2 % 2 == 1 ? TPM_KEY_TLS_EVEN : TPM_KEY_TLS_ODD;
+    }
+    DP_ASSERT(false);
+    return TPM_KEY_PARENT;
+}
+
+static bool is_there(const struct tpm *t, enum tpm_place key)
+{
+    if (key == TPM_KEY_EPOCH && t->epoch_stale)
+        return false;
+    if (t->tls % 2 == 1 && key == tpm_place(t, DP_KEY_TLS_NEXT))
+        return false; /* an old one that a crash has left */
+    return t->keys[key] != ESYS_TR_NONE;
+}
+
+int tpm_public(struct tpm *t, enum tpm_place key, uint8_t point[65])
 {
     TPM2B_PUBLIC *public_ = NULL;
     TSS2_RC rc;
     int err;
-    if (t->keys[key] == ESYS_TR_NONE)
+    if (!is_there(t, key))
         return DP_ERR_NOT_FOUND;
     rc = Esys_ReadPublic(t->esys, t->keys[key], ESYS_TR_NONE, ESYS_TR_NONE, ESYS_TR_NONE, &public_,
                          NULL, NULL);
@@ -437,18 +544,23 @@ int tpm_public(struct tpm *t, int key, uint8_t point[65])
     return err;
 }
 
-int tpm_sign(struct tpm *t, int key, const uint8_t digest[32], uint8_t signature[64])
+int tpm_sign(struct tpm *t, enum tpm_place key, const uint8_t digest[32], uint8_t signature[64])
 {
     const TPMT_TK_HASHCHECK not_by_the_tpm = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL};
+    ESYS_TR session = ESYS_TR_PASSWORD;
     TPM2B_DIGEST d = {.size = 32};
     TPMT_SIGNATURE *s = NULL;
     TSS2_RC rc;
-    int err;
-    if (t->keys[key] == ESYS_TR_NONE)
-        return DP_ERR_NOT_FOUND;
+    int err = is_there(t, key) ? DP_OK : DP_ERR_NOT_FOUND;
+    if (err == DP_OK && key == TPM_KEY_EPOCH)
+        err = epoch_session(t, TPM2_SE_POLICY, &session);
+    if (err < 0)
+        return err;
     memcpy(d.buffer, digest, 32);
-    rc = Esys_Sign(t->esys, t->keys[key], ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &d, &ecdsa,
+    rc = Esys_Sign(t->esys, t->keys[key], session, ESYS_TR_NONE, ESYS_TR_NONE, &d, &ecdsa,
                    &not_by_the_tpm, &s);
+    if (rc != TSS2_RC_SUCCESS && session != ESYS_TR_PASSWORD)
+        (void)Esys_FlushContext(t->esys, session); /* a session that was used has ended */
     if (rc != TSS2_RC_SUCCESS)
         return failed("Sign", rc);
     err = take_signature(s, signature);
@@ -456,7 +568,7 @@ int tpm_sign(struct tpm *t, int key, const uint8_t digest[32], uint8_t signature
     return err;
 }
 
-int tpm_ecdh(struct tpm *t, int key, const uint8_t peer[65], uint8_t shared[32])
+int tpm_ecdh(struct tpm *t, enum tpm_place key, const uint8_t peer[65], uint8_t shared[32])
 {
     TPM2B_ECC_POINT in = {.size = 0}, *out = NULL;
     TSS2_RC rc;
@@ -464,7 +576,7 @@ int tpm_ecdh(struct tpm *t, int key, const uint8_t peer[65], uint8_t shared[32])
     in.point.x.size = in.point.y.size = 32;
     memcpy(in.point.x.buffer, peer + 1, 32);
     memcpy(in.point.y.buffer, peer + 33, 32);
-    if (t->keys[key] == ESYS_TR_NONE)
+    if (!is_there(t, key))
         return DP_ERR_NOT_FOUND;
     rc = Esys_ECDH_ZGen(t->esys, t->keys[key], ESYS_TR_PASSWORD, ESYS_TR_NONE, ESYS_TR_NONE, &in,
                         &out);
@@ -478,7 +590,7 @@ int tpm_ecdh(struct tpm *t, int key, const uint8_t peer[65], uint8_t shared[32])
 
 /* ---- making keys ---- */
 
-static void describe(int key, TPM2B_PUBLIC *out)
+static void describe(enum tpm_place key, TPM2B_PUBLIC *out)
 {
     TPMS_ECC_PARMS *ecc = &out->publicArea.parameters.eccDetail;
     TPMA_OBJECT use = TPMA_OBJECT_SIGN_ENCRYPT;
@@ -487,13 +599,14 @@ static void describe(int key, TPM2B_PUBLIC *out)
         use = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT;
     else if (key == TPM_KEY_EVIDENCE)
         use = TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT;
-    else if (key == DP_KEY_CARD_DATA)
+    else if (key == TPM_KEY_CARD_DATA)
         use = TPMA_OBJECT_DECRYPT;
     out->publicArea.type = TPM2_ALG_ECC;
     out->publicArea.nameAlg = TPM2_ALG_SHA256;
     out->publicArea.objectAttributes = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
-                                       TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
-                                       TPMA_OBJECT_NODA | use;
+                                       TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_NODA | use;
+    if (key != TPM_KEY_EPOCH) /* that one is used by its policy alone */
+        out->publicArea.objectAttributes |= TPMA_OBJECT_USERWITHAUTH;
     ecc->symmetric.algorithm = TPM2_ALG_NULL;
     if (key == TPM_KEY_PARENT) {
         ecc->symmetric.algorithm = TPM2_ALG_AES;
@@ -539,14 +652,18 @@ static int make_child(struct tpm *t, const TPM2B_SENSITIVE_CREATE *secret,
     return err;
 }
 
-int tpm_make_key(struct tpm *t, int key)
+int tpm_make_key(struct tpm *t, enum tpm_place key)
 {
     TPM2B_SENSITIVE_CREATE secret = {.size = 0};
     TPM2B_PUBLIC public_;
     ESYS_TR made = ESYS_TR_NONE;
-    int err;
-    DP_ASSERT(key >= 0 && key < TPM_KEYS && t->keys[key] == ESYS_TR_NONE);
+    int err = DP_OK;
+    DP_ASSERT(key < TPM_KEYS && t->keys[key] == ESYS_TR_NONE);
     describe(key, &public_);
+    if (key == TPM_KEY_EPOCH)
+        err = epoch_policy(t, &public_.publicArea.authPolicy);
+    if (err < 0)
+        return err;
     secret.sensitive.userAuth = t->auth;
     err = key == TPM_KEY_PARENT ? make_parent(t, &secret, &public_, &made)
                                 : make_child(t, &secret, &public_, &made);
@@ -560,10 +677,12 @@ int tpm_make_key(struct tpm *t, int key)
     if (err == DP_OK)
         err = result("authorisation", Esys_TR_SetAuth(t->esys, t->keys[key], &t->auth));
     (void)Esys_FlushContext(t->esys, made);
+    if (key == TPM_KEY_EPOCH)
+        t->epoch_stale = false;
     return err;
 }
 
-int tpm_destroy_key(struct tpm *t, int key)
+int tpm_destroy_key(struct tpm *t, enum tpm_place key)
 {
     ESYS_TR none = ESYS_TR_NONE;
     int err = result("EvictControl",
@@ -573,4 +692,32 @@ int tpm_destroy_key(struct tpm *t, int key)
     if (err == DP_OK)
         t->keys[key] = ESYS_TR_NONE;
     return err;
+}
+
+/* The old key's end, and the step that says so. */
+static int end_tls(struct tpm *t)
+{
+    enum tpm_place old = tpm_place(t, DP_KEY_TLS_NEXT);
+    int err = t->keys[old] != ESYS_TR_NONE ? tpm_destroy_key(t, old) : DP_OK;
+    if (err == DP_OK)
+        err = increment(t, TPM_NV_TLS);
+    if (err == DP_OK)
+        t->tls++;
+    return err;
+}
+
+int tpm_take_tls(struct tpm *t)
+{
+    int err = is_there(t, tpm_place(t, DP_KEY_TLS_NEXT)) ? DP_OK : DP_ERR_NOT_FOUND;
+    if (err == DP_OK)
+        err = increment(t, TPM_NV_TLS);
+    if (err < 0)
+        return err;
+    t->tls++;
+    return end_tls(t);
+}
+
+int tpm_tidy(struct tpm *t)
+{
+    return t->tls % 2 == 1 ? end_tls(t) : DP_OK;
 }

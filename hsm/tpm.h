@@ -19,15 +19,23 @@ enum tpm_nv {
     TPM_NV_PARAMS, /* counters */
     TPM_NV_FAILURES,
     TPM_NV_EPOCH,
+    TPM_NV_TLS,   /* two steps a change of the TLS client key: another is in use; the old is gone */
     TPM_NV_BEGUN, /* what the counters began with; written once, last: then all is provisioned */
     TPM_NVS
 };
 
-/* Keys, by enum dp_hsm_key from 1; 0 is their parent. */
-#define TPM_KEY_PARENT 0
-#define TPM_KEY_EVIDENCE                                                                           \
-    5 /* signs what the anchor is; restricted: nothing that was not the TPM's */
-#define TPM_KEYS 6
+/* Places of keys. The TLS client key and the one that is to follow it have one each, and change
+ * them (tpm_place). */
+enum tpm_place {
+    TPM_KEY_PARENT,
+    TPM_KEY_IDENTITY,
+    TPM_KEY_EPOCH,
+    TPM_KEY_TLS_EVEN,
+    TPM_KEY_CARD_DATA,
+    TPM_KEY_EVIDENCE, /* signs what the anchor is; restricted: nothing that was not the TPM's */
+    TPM_KEY_TLS_ODD,
+    TPM_KEYS
+};
 
 struct tpm {
     TSS2_TCTI_CONTEXT *tcti;
@@ -37,6 +45,8 @@ struct tpm {
     TPM2B_AUTH auth;
     ESYS_TR nv[TPM_NVS], keys[TPM_KEYS]; /* ESYS_TR_NONE: none */
     uint64_t begun[TPM_NVS];             /* of the counters */
+    uint64_t tls;                        /* TPM_NV_TLS */
+    bool epoch_stale;                    /* the key at the epoch's place is of another epoch */
     pid_t pid;
 };
 
@@ -63,11 +73,22 @@ DP_MUST_USE int tpm_counter_read(struct tpm *t, enum tpm_nv which, uint64_t *val
  */
 DP_MUST_USE int tpm_counter_raise(struct tpm *t, enum tpm_nv which, uint64_t value);
 
-DP_MUST_USE int tpm_public(struct tpm *t, int key, uint8_t point[65]);
-DP_MUST_USE int tpm_sign(struct tpm *t, int key, const uint8_t digest[32], uint8_t signature[64]);
-DP_MUST_USE int tpm_ecdh(struct tpm *t, int key, const uint8_t peer[65], uint8_t shared[32]);
-/* A new key at a key's handle, which is free. */
-DP_MUST_USE int tpm_make_key(struct tpm *t, int key);
-DP_MUST_USE int tpm_destroy_key(struct tpm *t, int key);
+/* Where a key is. */
+enum tpm_place tpm_place(const struct tpm *t, enum dp_hsm_key key);
+/* DP_ERR_NOT_FOUND: there is none at this place. */
+DP_MUST_USE int tpm_public(struct tpm *t, enum tpm_place key, uint8_t point[65]);
+DP_MUST_USE int tpm_sign(struct tpm *t, enum tpm_place key, const uint8_t digest[32],
+                         uint8_t signature[64]);
+DP_MUST_USE int tpm_ecdh(struct tpm *t, enum tpm_place key, const uint8_t peer[65],
+                         uint8_t shared[32]);
+/* A new key at a place that is free. That of an epoch answers while the counter of epochs is what
+ * it is now, and never again. */
+DP_MUST_USE int tpm_make_key(struct tpm *t, enum tpm_place key);
+DP_MUST_USE int tpm_destroy_key(struct tpm *t, enum tpm_place key);
+/* The TLS client key that was to follow is the one in use, durable, and the old one is destroyed.
+ */
+DP_MUST_USE int tpm_take_tls(struct tpm *t);
+/* Finishes what a crash left of that. */
+DP_MUST_USE int tpm_tidy(struct tpm *t);
 
 #endif

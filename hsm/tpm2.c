@@ -52,8 +52,9 @@ static int attach(const char *where, const struct hsm_ops *ops, bool look, bool 
 
 static bool has_keys(const struct tpm *t)
 {
-    return t->keys[DP_KEY_JOURNAL_IDENTITY] != ESYS_TR_NONE &&
-           t->keys[DP_KEY_TLS_CLIENT] != ESYS_TR_NONE && t->keys[DP_KEY_CARD_DATA] != ESYS_TR_NONE;
+    return t->keys[TPM_KEY_IDENTITY] != ESYS_TR_NONE &&
+           t->keys[tpm_place(t, DP_KEY_TLS_CLIENT)] != ESYS_TR_NONE &&
+           t->keys[TPM_KEY_CARD_DATA] != ESYS_TR_NONE;
 }
 
 static int open_as(const char *where, const struct hsm_ops *ops, bool look, struct dp_hsm **out)
@@ -68,6 +69,8 @@ static int open_as(const char *where, const struct hsm_ops *ops, bool look, stru
         dp_log(DP_LOG_ERROR, "TPM: it has an anchor, and no keys");
         err = DP_ERR_NOT_FOUND;
     }
+    if (err == DP_OK && keys && !look)
+        err = tpm_tidy(&s->tpm);
     if (err == DP_OK)
         *out = &s->hsm;
     else
@@ -112,7 +115,7 @@ static int tpm2_public(struct dp_hsm *hsm, enum dp_hsm_key key, uint8_t out[65])
 {
     struct tpm *t = &of(hsm)->tpm;
     int err = tpm_usable(t);
-    return err == DP_OK ? tpm_public(t, (int)key, out) : err;
+    return err == DP_OK ? tpm_public(t, tpm_place(t, key), out) : err;
 }
 
 static int tpm2_sign(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t digest[32],
@@ -121,7 +124,7 @@ static int tpm2_sign(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t dige
     struct tpm *t = &of(hsm)->tpm;
     int err = tpm_usable(t);
     DP_ASSERT(key != DP_KEY_CARD_DATA);
-    return err == DP_OK ? tpm_sign(t, (int)key, digest, signature) : err;
+    return err == DP_OK ? tpm_sign(t, tpm_place(t, key), digest, signature) : err;
 }
 
 static int tpm2_ecdh(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t peer[65],
@@ -131,18 +134,18 @@ static int tpm2_ecdh(struct dp_hsm *hsm, enum dp_hsm_key key, const uint8_t peer
     int err = tpm_usable(t);
     if (err == DP_OK && !p256_is_point(peer))
         err = DP_ERR_FORMAT;
-    return err == DP_OK ? tpm_ecdh(t, (int)key, peer, shared) : err;
+    return err == DP_OK ? tpm_ecdh(t, tpm_place(t, key), peer, shared) : err;
 }
 
 static int epoch_destroy(struct tpm *t)
 {
-    if (t->keys[DP_KEY_JOURNAL_EPOCH] == ESYS_TR_NONE)
+    if (t->keys[TPM_KEY_EPOCH] == ESYS_TR_NONE)
         return DP_ERR_NOT_FOUND;
-    return tpm_destroy_key(t, DP_KEY_JOURNAL_EPOCH);
+    return tpm_destroy_key(t, TPM_KEY_EPOCH);
 }
 
-/* The number first: it is never given again. A crash behind it leaves a round without a key, which
- * the journal's next start gives it. */
+/* The number first: it is never given again, and with it the key of before answers no more. A crash
+ * behind it leaves a round without a key, which the journal's next start gives it. */
 static int tpm2_epoch_new(struct dp_hsm *hsm, uint32_t *number)
 {
     struct tpm *t = &of(hsm)->tpm;
@@ -158,7 +161,7 @@ static int tpm2_epoch_new(struct dp_hsm *hsm, uint32_t *number)
         return err;
     err = epoch_destroy(t);
     if (err == DP_OK || err == DP_ERR_NOT_FOUND)
-        err = tpm_make_key(t, DP_KEY_JOURNAL_EPOCH);
+        err = tpm_make_key(t, TPM_KEY_EPOCH);
     if (err == DP_OK)
         *number = (uint32_t)n + 1;
     return err;
@@ -169,6 +172,25 @@ static int tpm2_epoch_destroy(struct dp_hsm *hsm)
     struct tpm *t = &of(hsm)->tpm;
     int err = tpm_usable(t);
     return err == DP_OK ? epoch_destroy(t) : err;
+}
+
+/* ---- the TLS client key and the one that is to follow it ---- */
+
+static int tpm2_tls_next(struct dp_hsm *hsm)
+{
+    struct tpm *t = &of(hsm)->tpm;
+    enum tpm_place next = tpm_place(t, DP_KEY_TLS_NEXT);
+    int err = tpm_usable(t);
+    if (err == DP_OK && t->keys[next] != ESYS_TR_NONE)
+        err = DP_ERR_STATE;
+    return err == DP_OK ? tpm_make_key(t, next) : err;
+}
+
+static int tpm2_tls_take(struct dp_hsm *hsm)
+{
+    struct tpm *t = &of(hsm)->tpm;
+    int err = tpm_usable(t);
+    return err == DP_OK ? tpm_take_tls(t) : err;
 }
 
 /* ---- what only moves forward ---- */
@@ -224,6 +246,8 @@ const struct hsm_ops hsm_tpm2_ops = {
     .ecdh = tpm2_ecdh,
     .epoch_new = tpm2_epoch_new,
     .epoch_destroy = tpm2_epoch_destroy,
+    .tls_next = tpm2_tls_next,
+    .tls_take = tpm2_tls_take,
     .anchor_read = tpm2_anchor_read,
     .anchor_extend = tpm2_anchor_extend,
     .anchor_certify = tpm2_anchor_certify,

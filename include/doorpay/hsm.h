@@ -20,12 +20,14 @@ enum dp_hsm_key {
     DP_KEY_JOURNAL_IDENTITY = 1, /* certifies epoch keys */
     DP_KEY_JOURNAL_EPOCH = 2,    /* signs checkpoints of the current round */
     DP_KEY_TLS_CLIENT = 3,
-    DP_KEY_CARD_DATA = 4 /* opens sealed card data (clear profile) */
+    DP_KEY_CARD_DATA = 4, /* opens sealed card data (clear profile) */
+    DP_KEY_TLS_NEXT = 5   /* the TLS client key to come, until it is taken into use */
 };
 
 struct dp_hsm_caps {
     bool anchor, counter, epoch, wrap, dukpt, ecdh;
     bool evidence; /* dp_hsm_anchor_certify */
+    bool rotate;   /* dp_hsm_tls_next, dp_hsm_tls_take */
     char name[32];
 };
 
@@ -60,6 +62,13 @@ DP_PUBLIC DP_MUST_USE int dp_hsm_ecdh(struct dp_hsm *hsm, enum dp_hsm_key key,
 DP_PUBLIC DP_MUST_USE int dp_hsm_epoch_new(struct dp_hsm *hsm, uint32_t *number);
 DP_PUBLIC DP_MUST_USE int dp_hsm_epoch_destroy(struct dp_hsm *hsm);
 
+/* A TLS client key to come: the one in use goes on until dp_hsm_tls_take. DP_ERR_STATE: there is
+ * one to come already. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_tls_next(struct dp_hsm *hsm);
+/* The one to come is the one in use, and the one before it is destroyed. A crash leaves the old one
+ * in use or the new one, never neither. DP_ERR_NOT_FOUND: there is none to come. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_tls_take(struct dp_hsm *hsm);
+
 /* The extend-only anchor: value' = SHA-256(value || digest). Durable before extend returns. */
 DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_read(struct dp_hsm *hsm, uint8_t value[32]);
 DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_extend(struct dp_hsm *hsm, const uint8_t digest[32],
@@ -75,6 +84,24 @@ struct dp_hsm_evidence {
 };
 DP_PUBLIC DP_MUST_USE int dp_hsm_anchor_certify(struct dp_hsm *hsm, const uint8_t nonce[32],
                                                 struct dp_hsm_evidence *out);
+
+/* What an evidence says, once its signature is its key's. */
+struct dp_hsm_attested {
+    uint8_t nonce[32], value[32];
+    uint8_t index[34]; /* the TPM's name of the index that value is the contents of */
+    uint64_t clock_ms, firmware;
+    uint32_t resets, restarts; /* of the TPM, so far */
+    bool clock_safe;
+};
+/* Without a token. DP_ERR_SIGNATURE: not signed by evidence->key (whose key that is, the caller
+ * must know from elsewhere); DP_ERR_FORMAT, DP_ERR_SHORT, DP_ERR_TRAILING, DP_ERR_RANGE: signed,
+ * and not the evidence of an anchor. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_hsm_evidence_read(const struct dp_hsm_evidence *evidence,
+                                                         struct dp_hsm_attested *out);
+/* The name of the anchor's index of a store whose URI has this base (0xD00 without one). It covers
+ * that the index can only be extended: no other index has it. */
+#define DP_HSM_TPM_BASE 0xD00
+DP_PUBLIC DP_MUST_USE int dp_hsm_evidence_index(uint32_t base, uint8_t index[34]);
 
 /* Counters only rise. raise: DP_ERR_ROLLBACK when value is below the one held; DP_ERR_LIMIT when
  * the token goes in steps of one and it is too many of them (tpm2:, 1,000). */
@@ -111,6 +138,10 @@ DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_load(struct dp_hsm *hsm, const uint8_t in
 DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_next(struct dp_hsm *hsm, uint8_t ksn[DP_KSN_BYTES]);
 DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_mac(struct dp_hsm *hsm, const uint8_t ksn[DP_KSN_BYTES],
                                            bool answer, const uint8_t digest[32], uint8_t mac[16]);
+
+/* A known answer from the parts DUKPT is made of, by keys made for it: what is loaded stays as it
+ * is. DP_ERR_SIGNATURE: another answer. */
+DP_PUBLIC DP_MUST_USE int dp_hsm_dukpt_check(struct dp_hsm *hsm);
 
 #ifdef __cplusplus
 }

@@ -77,12 +77,19 @@ static void no_dukpt(void)
     assert_int_equal(dp_hsm_dukpt_load(f.hsm, b, b), DP_ERR_UNSUPPORTED);
     assert_int_equal(dp_hsm_dukpt_next(f.hsm, ksn), DP_ERR_UNSUPPORTED);
     assert_int_equal(dp_hsm_dukpt_mac(f.hsm, ksn, false, b, b), DP_ERR_UNSUPPORTED);
+    assert_int_equal(dp_hsm_dukpt_check(f.hsm), DP_ERR_UNSUPPORTED);
 }
 
 static void no_ecdh(void)
 {
     uint8_t peer[65] = {4}, shared[32];
     assert_int_equal(dp_hsm_ecdh(f.hsm, DP_KEY_CARD_DATA, peer, shared), DP_ERR_UNSUPPORTED);
+}
+
+static void no_rotate(void)
+{
+    assert_int_equal(dp_hsm_tls_next(f.hsm), DP_ERR_UNSUPPORTED);
+    assert_int_equal(dp_hsm_tls_take(f.hsm), DP_ERR_UNSUPPORTED);
 }
 
 static void no_evidence(void)
@@ -112,6 +119,7 @@ static void says_what_it_can_do(void **state)
     assert_int_equal(caps.dukpt, f.caps.dukpt);
     assert_int_equal(caps.ecdh, f.caps.ecdh);
     assert_int_equal(caps.evidence, f.caps.evidence);
+    assert_int_equal(caps.rotate, f.caps.rotate);
     assert_string_equal(caps.name, f.caps.name);
     (void)lacks(caps.anchor, no_anchor);
     (void)lacks(caps.counter, no_counter);
@@ -120,6 +128,7 @@ static void says_what_it_can_do(void **state)
     (void)lacks(caps.dukpt, no_dukpt);
     (void)lacks(caps.ecdh, no_ecdh);
     (void)lacks(caps.evidence, no_evidence);
+    (void)lacks(caps.rotate, no_rotate);
 }
 
 /* ---- keys ---- */
@@ -166,7 +175,7 @@ static void one_key_has_one_purpose(void **state)
     for (enum dp_hsm_key k = DP_KEY_JOURNAL_IDENTITY; k <= DP_KEY_TLS_CLIENT; k++)
         assert_int_equal(dp_hsm_ecdh(f.hsm, k, point, shared), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_public(f.hsm, (enum dp_hsm_key)0, point), DP_ERR_ARG);
-    assert_int_equal(dp_hsm_sign(f.hsm, (enum dp_hsm_key)5, digest, signature), DP_ERR_ARG);
+    assert_int_equal(dp_hsm_sign(f.hsm, (enum dp_hsm_key)6, digest, signature), DP_ERR_ARG);
     assert_int_equal(dp_hsm_ecdh(f.hsm, (enum dp_hsm_key)9, point, shared), DP_ERR_ARG);
 }
 
@@ -195,6 +204,42 @@ static void shares_a_point_with_a_sender(void **state)
     peer[64] ^= 1; /* no point of the curve any more */
     assert_int_equal(dp_hsm_ecdh(f.hsm, DP_KEY_CARD_DATA, peer, ours), DP_ERR_FORMAT);
     assert_int_equal(psa_destroy_key(id), PSA_SUCCESS);
+}
+
+static void assert_signs(enum dp_hsm_key key, const uint8_t point[65])
+{
+    uint8_t digest[32] = {3}, signature[64], held[65];
+    assert_int_equal(dp_hsm_public(f.hsm, key, held), DP_OK);
+    assert_memory_equal(held, point, 65);
+    assert_int_equal(dp_hsm_sign(f.hsm, key, digest, signature), DP_OK);
+    assert_int_equal(dp_cose_verify_digest(point, digest, signature), DP_OK);
+}
+
+/* Twice around, so that each place a key can have has been the old and the new one's. */
+static void a_tls_key_serves_until_its_successor_is_taken_into_use(void **state)
+{
+    uint8_t old[65], next[65], digest[32] = {3}, signature[64];
+    (void)state;
+    if (lacks(f.caps.rotate, no_rotate))
+        return;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(dp_hsm_public(f.hsm, DP_KEY_TLS_CLIENT, old), DP_OK);
+        assert_int_equal(dp_hsm_public(f.hsm, DP_KEY_TLS_NEXT, next), DP_ERR_NOT_FOUND);
+        assert_int_equal(dp_hsm_sign(f.hsm, DP_KEY_TLS_NEXT, digest, signature), DP_ERR_NOT_FOUND);
+        assert_int_equal(dp_hsm_tls_take(f.hsm), DP_ERR_NOT_FOUND);
+        assert_int_equal(dp_hsm_tls_next(f.hsm), DP_OK);
+        assert_int_equal(dp_hsm_tls_next(f.hsm), DP_ERR_STATE);
+        fixture_reopen(&f);
+        assert_int_equal(dp_hsm_tls_next(f.hsm), DP_ERR_STATE);
+        assert_int_equal(dp_hsm_public(f.hsm, DP_KEY_TLS_NEXT, next), DP_OK);
+        assert_memory_not_equal(old, next, 65);
+        assert_signs(DP_KEY_TLS_CLIENT, old);
+        assert_signs(DP_KEY_TLS_NEXT, next);
+        assert_int_equal(dp_hsm_tls_take(f.hsm), DP_OK);
+        assert_signs(DP_KEY_TLS_CLIENT, next);
+        fixture_reopen(&f);
+        assert_signs(DP_KEY_TLS_CLIENT, next);
+    }
 }
 
 static void epochs_count_up_and_the_last_one_dies(void **state)
@@ -251,6 +296,24 @@ static void anchor_is_a_hash_chain_that_lasts(void **state)
     }
 }
 
+/* Read by our own reader, too; the name of the index says that it can only be extended. */
+static void assert_says(const struct dp_hsm_evidence *e, const uint8_t nonce[32],
+                        const uint8_t value[32])
+{
+    struct dp_hsm_evidence changed = *e;
+    struct dp_hsm_attested a;
+    uint8_t index[34];
+    assert_int_equal(dp_hsm_evidence_read(e, &a), DP_OK);
+    assert_memory_equal(a.nonce, nonce, 32);
+    assert_memory_equal(a.value, value, 32);
+    assert_int_equal(dp_hsm_evidence_index(DP_HSM_TPM_BASE, index), DP_OK);
+    assert_memory_equal(a.index, index, sizeof index);
+    assert_int_equal(dp_hsm_evidence_index(DP_HSM_TPM_BASE + 1, index), DP_OK);
+    assert_memory_not_equal(a.index, index, sizeof index);
+    changed.attest[changed.attest_n - 1] ^= 1;
+    assert_int_equal(dp_hsm_evidence_read(&changed, &a), DP_ERR_SIGNATURE);
+}
+
 /* TPM 2.0 part 2, TPMS_ATTEST: magic, type, signer, extra data, clock, firmware, then the index'
  * name, offset and contents, which are last. */
 static void the_token_vouches_for_its_anchor(void **state)
@@ -273,7 +336,9 @@ static void the_token_vouches_for_its_anchor(void **state)
                      PSA_SUCCESS);
     assert_int_equal(dp_cose_verify_digest(e.key, hash, e.signature), DP_OK);
     nonce[31]++;
+    assert_says(&e, (uint8_t[32]){7, 7, 7}, value);
     assert_int_equal(dp_hsm_anchor_certify(f.hsm, nonce, &other), DP_OK);
+    assert_says(&other, nonce, value);
     assert_memory_equal(other.key, e.key, 65);
     assert_int_equal(dp_cose_verify_digest(e.key, hash, other.signature), DP_ERR_SIGNATURE);
 }
@@ -446,6 +511,22 @@ static void first_transaction_macs_with_the_published_key(void **state)
     assert_memory_not_equal(mac, answer, 16);
 }
 
+static void a_known_answer_comes_and_nothing_loaded_moves(void **state)
+{
+    uint8_t ksn[DP_KSN_BYTES], digest[32] = {9}, mac[16];
+    (void)state;
+    if (lacks(f.caps.dukpt, no_dukpt))
+        return;
+    assert_int_equal(dp_hsm_dukpt_check(f.hsm), DP_OK);
+    assert_int_equal(dp_hsm_dukpt_next(f.hsm, ksn), DP_ERR_NOT_FOUND);
+    assert_int_equal(dp_hsm_dukpt_load(f.hsm, ik, ik_id), DP_OK);
+    assert_int_equal(dp_hsm_dukpt_next(f.hsm, ksn), DP_OK);
+    assert_int_equal(dp_hsm_dukpt_check(f.hsm), DP_OK);
+    assert_int_equal(dp_hsm_dukpt_mac(f.hsm, ksn, false, digest, mac), DP_OK);
+    assert_int_equal(dp_hsm_dukpt_next(f.hsm, ksn), DP_OK);
+    assert_memory_equal(ksn + 8, "\0\0\0\2", 4);
+}
+
 static void a_transactions_keys_are_gone_with_the_next(void **state)
 {
     uint8_t one[12], two[12], three[12], digest[32] = {9}, mac[16];
@@ -495,6 +576,8 @@ static void refuses_every_change(struct dp_hsm *hsm)
     assert_int_equal(dp_hsm_ecdh(hsm, DP_KEY_CARD_DATA, b, out), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_epoch_new(hsm, &number), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_epoch_destroy(hsm), DP_ERR_DENIED);
+    assert_int_equal(dp_hsm_tls_next(hsm), DP_ERR_DENIED);
+    assert_int_equal(dp_hsm_tls_take(hsm), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_anchor_extend(hsm, b, out), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_counter_raise(hsm, DP_COUNTER_PARAMS, 9), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_wrap(hsm, 1, aad, clear, out, sizeof out, &n), DP_ERR_DENIED);
@@ -505,6 +588,7 @@ static void refuses_every_change(struct dp_hsm *hsm)
     assert_int_equal(dp_hsm_dukpt_load(hsm, b, b), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_dukpt_next(hsm, out), DP_ERR_DENIED);
     assert_int_equal(dp_hsm_dukpt_mac(hsm, out, false, b, out), DP_ERR_DENIED);
+    assert_int_equal(dp_hsm_dukpt_check(hsm), DP_ERR_DENIED);
 }
 
 /* The first handle goes on while it is held and when it is gone. */
@@ -581,6 +665,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(keys_outlive_the_handle, fresh, gone),
         cmocka_unit_test_setup_teardown(one_key_has_one_purpose, fresh, gone),
         cmocka_unit_test_setup_teardown(shares_a_point_with_a_sender, fresh, gone),
+        cmocka_unit_test_setup_teardown(a_tls_key_serves_until_its_successor_is_taken_into_use,
+                                        fresh, gone),
         cmocka_unit_test_setup_teardown(epochs_count_up_and_the_last_one_dies, fresh, gone),
         cmocka_unit_test_setup_teardown(anchor_is_a_hash_chain_that_lasts, fresh, gone),
         cmocka_unit_test_setup_teardown(the_token_vouches_for_its_anchor, fresh, gone),
@@ -589,6 +675,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(wrapping_keeps_to_the_room_given, fresh, gone),
         cmocka_unit_test_setup_teardown(a_destroyed_generation_opens_nothing, fresh, gone),
         cmocka_unit_test_setup_teardown(first_transaction_macs_with_the_published_key, fresh, gone),
+        cmocka_unit_test_setup_teardown(a_known_answer_comes_and_nothing_loaded_moves, fresh, gone),
         cmocka_unit_test_setup_teardown(a_transactions_keys_are_gone_with_the_next, fresh, gone),
         cmocka_unit_test_setup_teardown(an_initial_key_is_loaded_once, fresh, gone),
         cmocka_unit_test_setup_teardown(a_token_is_never_provisioned_twice, fresh, gone),

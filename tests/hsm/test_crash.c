@@ -178,8 +178,9 @@ static int fresh(void **state)
     (void)snprintf(spare, sizeof spare, "%s/spare", f.dir);
     return dp_hsm_anchor_extend(f.hsm, digest, value) != DP_OK ||
            dp_hsm_counter_raise(f.hsm, DP_COUNTER_PARAMS, 3) != DP_OK ||
-           dp_hsm_epoch_new(f.hsm, &g) != DP_OK || dp_hsm_wrap_rotate(f.hsm, &g) != DP_OK ||
-           dp_hsm_dukpt_load(f.hsm, key, id) != DP_OK || dp_hsm_dukpt_next(f.hsm, ksn) != DP_OK;
+           dp_hsm_tls_next(f.hsm) != DP_OK || dp_hsm_epoch_new(f.hsm, &g) != DP_OK ||
+           dp_hsm_wrap_rotate(f.hsm, &g) != DP_OK || dp_hsm_dukpt_load(f.hsm, key, id) != DP_OK ||
+           dp_hsm_dukpt_next(f.hsm, ksn) != DP_OK;
 }
 
 static int gone(void **state)
@@ -312,6 +313,12 @@ static bool nexted(const struct soft_state *before, const struct soft_state *aft
     return before->dukpt.counter == 2 && after->dukpt.counter == 3;
 }
 
+static bool taken(const struct soft_state *before, const struct soft_state *after)
+{
+    return before->tls_waits && !after->tls_waits &&
+           memcmp(before->tls_next, after->tls_client, 32) == 0;
+}
+
 static const struct {
     const char *name;
     int (*run)(struct dp_hsm *hsm);
@@ -321,6 +328,7 @@ static const struct {
     {"epoch_new", epoch_new, epoch_made},  {"epoch_destroy", epoch_destroy, epoch_gone},
     {"wrap_rotate", wrap_rotate, rotated}, {"wrap_destroy", wrap_destroy, wrap_gone},
     {"dukpt_load", load, loaded},          {"dukpt_next", next, nexted},
+    {"tls_take", dp_hsm_tls_take, taken},
 };
 #define OPERATIONS (sizeof operations / sizeof operations[0])
 

@@ -266,7 +266,7 @@ static void what_cannot_be_is_refused_by_name(void **state)
         uint8_t value;
         const char *words;
     } cases[] = {
-        {15, 2, "its format is not the one this build knows"},
+        {15, 3, "its format is not the one this build knows"},
         {0, 'D', "it is no soft key store's state"},
         {172, 2, "the epoch key's flag is neither 0 nor 1"},
         {173, 0, "the number of side store keys is out of range"},
