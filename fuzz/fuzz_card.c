@@ -15,7 +15,8 @@
  * Whatever the card says: no PIN is sent, commands have a bound, the amount shown is the amount in
  * every list the card asked for and in what goes to issuer and journal (by the vault's own check),
  * and no approval is made offline but of a card that is authenticated, within the limits, its
- * holder verified, not expired and not on the exception list.
+ * holder verified, not expired and not on the exception list. Nothing is deferred that failed one
+ * of the checks, and every application that is offered is offered once.
  */
 #include <doorpay/emv.h>
 
@@ -333,6 +334,19 @@ static int online(void *ctx, const struct dp_emv_online_request *request,
     return DP_OK;
 }
 
+static void offer(void *ctx, const struct dp_emv_offer *offers, size_t n)
+{
+    const struct world *w = ctx;
+    must(n > 0 && n <= DP_EMV_OFFERS_MAX && !w->initiated);
+    for (size_t i = 0; i < n; i++) {
+        must(offers[i].aid_n >= 5 && offers[i].aid_n <= sizeof offers[i].aid);
+        must(memchr(offers[i].label, '\0', sizeof offers[i].label) != NULL);
+        for (size_t j = 0; j < i; j++)
+            must(offers[i].aid_n != offers[j].aid_n ||
+                 memcmp(offers[i].aid, offers[j].aid, offers[i].aid_n) != 0);
+    }
+}
+
 /* ---- what holds at the end ---- */
 
 /* The card is good to the last day of its month. */
@@ -366,6 +380,18 @@ static void approved_offline(const struct world *w, const struct dp_emv_result *
     }
 }
 
+/* What failed a check now is not left for the issuer to find. */
+static void deferred(const struct world *w, const struct dp_emv_result *r)
+{
+    const struct dp_emv_summary *s = &r->summary;
+    must(s->authentication_result != DP_EMV_AUTH_FAILED && r->emv_n > 0);
+    must((w->terms & (POLICY_DECLINES | ON_EXCEPTION_LIST)) == 0);
+    must((w->flags & LINK) == 0 || (w->flags & ISSUER_ANSWERS) == 0);
+    must(!is_expired(w, r->card.expiry));
+    must((s->tvr[0] & 0x5C) == 0 && (s->tvr[1] & 0x60) == 0 && (s->tvr[2] & 0x80) == 0);
+    must(s->cvm_results[0] != 0x3F);
+}
+
 /* As the vault holds it against its order before it writes it into the journal. */
 static void journal_takes(const struct world *w, const struct dp_emv_result *r)
 {
@@ -395,9 +421,7 @@ static void check(const struct world *w, int err, const struct dp_emv_result *r)
         must(r->went_online && (w->flags & ISSUER_APPROVES) != 0 &&
              (w->terms & POLICY_DECLINES) == 0);
     if (r->outcome == DP_EMV_DEFERRED)
-        must(s->authentication_result != DP_EMV_AUTH_FAILED && r->emv_n > 0 &&
-             (w->terms & POLICY_DECLINES) == 0 &&
-             ((w->flags & LINK) == 0 || (w->flags & ISSUER_ANSWERS) == 0));
+        deferred(w, r);
     if ((w->flags & FAILURE_DECLINES) != 0 && s->authentication_result == DP_EMV_AUTH_FAILED)
         must(r->outcome != DP_EMV_APPROVED_ONLINE && r->outcome != DP_EMV_DEFERRED);
 }
@@ -441,7 +465,7 @@ static void payment(struct world *w)
                                        .aids_n = 2,
                                        .ca_keys = ca_keys,
                                        .ca_keys_n = 3};
-    struct dp_emv_ops ops = {w, policy, online, NULL, NULL, NULL, NULL};
+    struct dp_emv_ops ops = {w, policy, online, NULL, NULL, NULL, offer};
     struct dp_card_info info = {.interface = DP_INTERFACE_CONTACT, .protocol = DP_PROTOCOL_T1};
     static struct dp_emv_result result;
     struct dp_card_reader reader;

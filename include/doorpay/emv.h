@@ -217,7 +217,7 @@ enum dp_emv_ui {
 };
 
 /* One application both sides have, as the customer sees it. */
-#define DP_EMV_OFFERS_MAX 6
+#define DP_EMV_OFFERS_MAX 32 /* as many as a card may have */
 struct dp_emv_offer {
     uint8_t aid[16];
     uint8_t aid_n;

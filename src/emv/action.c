@@ -56,7 +56,8 @@ static bool denied_without_link(const struct dp_emv_kernel *k, uint8_t hit[5])
 /* What stands in the way of an approval without the issuer, whatever action codes say of it. */
 static bool offline_forbidden(const struct dp_emv_kernel *k)
 {
-    static const enum emv_tvr never[] = {TVR_CDA_FAILED, TVR_EXCEPTION_FILE, TVR_EXPIRED,
+    static const enum emv_tvr never[] = {TVR_CDA_FAILED, TVR_EXCEPTION_FILE,
+                                         TVR_EXPIRED,    TVR_NOT_YET_EFFECTIVE,
                                          TVR_CVM_FAILED, TVR_OVER_FLOOR_LIMIT};
     for (size_t i = 0; i < sizeof never / sizeof never[0]; i++)
         if (emv_tvr_has(k, never[i]))
@@ -85,6 +86,36 @@ bool emv_offline_permitted(const struct dp_emv_kernel *k)
            amount_is_signed(k) && k->transaction->type == TYPE_PURCHASE &&
            k->transaction->offline_allowed && k->policy.offline_allowed &&
            k->policy.verdict == DP_EMV_POLICY_GO_ON;
+}
+
+/* What the terminal has found out itself, it need not wait for the issuer to say. */
+bool emv_may_be_kept(const struct dp_emv_kernel *k, enum dp_emv_reason *reason, const char **words)
+{
+    static const struct {
+        enum emv_tvr bit;
+        enum dp_emv_reason reason;
+        const char *words;
+    } obstacles[] = {
+        {TVR_EXCEPTION_FILE, DP_EMV_REASON_POLICY,
+         "no link, and the card is on the exception list"},
+        {TVR_EXPIRED, DP_EMV_REASON_EXPIRED, "no link, and the card has expired"},
+        {TVR_NOT_YET_EFFECTIVE, DP_EMV_REASON_TERMINAL_DECLINED,
+         "no link, and the card is not yet valid"},
+        {TVR_CVM_FAILED, DP_EMV_REASON_CVM, "no link, and the holder is not verified"},
+    };
+    *reason = DP_EMV_REASON_NOT_AUTHENTICATED;
+    *words = "no link, and authentication failed";
+    if (k->result->summary.authentication_result == DP_EMV_AUTH_FAILED)
+        return false;
+    for (size_t i = 0; i < sizeof obstacles / sizeof obstacles[0]; i++) {
+        *reason = obstacles[i].reason;
+        *words = obstacles[i].words;
+        if (emv_tvr_has(k, obstacles[i].bit))
+            return false;
+    }
+    /* that nobody is to be verified may be the word of a wedge (A05): told as a holder who is not
+     */
+    return k->cvm_results[0] != EMV_CVM_NOT_PERFORMED;
 }
 
 static bool authentication_lacks(const struct dp_emv_kernel *k)

@@ -68,17 +68,15 @@ static int end_failed(struct dp_emv_kernel *k, int err, const struct emv_ac *ac)
 
 /* ---- no word from the issuer ---- */
 
-static bool deferral_permitted(const struct dp_emv_kernel *k)
-{
-    return k->transaction->deferred_allowed && k->policy.deferred_allowed &&
-           k->result->summary.authentication_result != DP_EMV_AUTH_FAILED;
-}
-
 /* The card agreed to no offline approval; its first cryptogram, kept in the result, may do. */
 static int defer_or_decline(struct dp_emv_kernel *k, const struct emv_action *action)
 {
-    if (deferral_permitted(k))
-        return emv_end(k, DP_EMV_DEFERRED, DP_EMV_REASON_NO_LINK, "no link: first ARQC kept");
+    enum dp_emv_reason reason;
+    const char *words;
+    if (k->transaction->deferred_allowed && k->policy.deferred_allowed)
+        return emv_may_be_kept(k, &reason, &words)
+                   ? emv_end(k, DP_EMV_DEFERRED, DP_EMV_REASON_NO_LINK, "no link: first ARQC kept")
+                   : emv_end(k, DP_EMV_DECLINED, reason, words);
     if (action->cid == CID_AAC)
         return emv_end(k, DP_EMV_DECLINED, action->reason, action->words);
     return emv_end(k, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK, "no link, and the card declined");

@@ -79,8 +79,10 @@ static uint8_t take_control_information(struct dp_emv_kernel *k, struct dp_bytes
     if (dp_tlv_find(fci, 0x6F, &inner) < 0 || dp_tlv_find(inner, 0xA5, &proprietary) < 0 ||
         dp_tlv_find(proprietary, 0x88, &sfi) < 0 || sfi.n != 1)
         return 0;
-    if (first && dp_tlv_find(proprietary, 0x5F2D, &v) == DP_OK)
-        emv_languages_take(v, k->result->summary.languages);
+    if (first && dp_tlv_find(proprietary, 0x5F2D, &v) == DP_OK) {
+        emv_languages_take(v, k->languages);
+        memcpy(k->result->summary.languages, k->languages, sizeof k->languages);
+    }
     if (first && dp_tlv_find(proprietary, 0x9F11, &v) == DP_OK && v.n == 1)
         k->code_table = v.p[0];
     return sfi.p[0] <= 10 ? sfi.p[0] : 0;
@@ -130,6 +132,7 @@ int emv_directory_read(struct dp_emv_kernel *k)
         int rc = read_directory(k, &d, i);
         if (rc == NOT_USABLE) {
             k->candidates_n = 0;
+            k->candidates_lost = false;
             return EMV_GO_ON;
         }
         if (rc != EMV_GO_ON)

@@ -110,6 +110,9 @@ static int add_candidate(struct dp_emv_kernel *k, const struct dp_emv_aid *aid,
 {
     struct emv_candidate *c = &k->candidates[k->candidates_n];
     struct dp_bytes priority;
+    for (size_t i = 0; i < k->candidates_n; i++)
+        if (k->candidates[i].name_n == name.n && memcmp(k->candidates[i].name, name.p, name.n) == 0)
+            return DP_OK; /* an application named twice is one */
     if (k->candidates_n == DP_EMV_CANDIDATES_MAX)
         return DP_ERR_LIMIT;
     memset(c, 0, sizeof *c);
@@ -175,6 +178,10 @@ static int end_without_candidate(struct dp_emv_kernel *k, const struct directory
     if (d->other_kernel && !d->tried)
         return emv_end(k, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_KERNEL_UNSUPPORTED,
                        "the application needs a kernel this terminal does not have");
+    if (k->transaction->chosen_aid_n > 0)
+        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CHOICE,
+                       d->tried ? "the chosen application cannot be used"
+                                : "the chosen application is not to be had by tap");
     return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION,
                    d->tried ? "no application of this card can be used"
                             : "no contactless application in common");
@@ -266,6 +273,8 @@ int emv_contactless(struct dp_emv_kernel *k)
         const struct emv_candidate c = take_best(k);
         d.tried = true;
         next = activate(k, &c);
+        if (next == EMV_SELECT_NEXT)
+            emv_application_forget(k);
     }
     return next != EMV_SELECT_NEXT ? next : end_without_candidate(k, &d);
 }

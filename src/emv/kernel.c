@@ -45,6 +45,17 @@ static void forget(struct dp_emv_kernel *k)
     k->memory = memory;
 }
 
+/* The card asks that its issuer be told of the refusal (CID, bit 4). The acquirer has no such
+ * message: it stands in the words, which go into the journal. */
+static void note_advice(struct dp_emv_result *r)
+{
+    char words[sizeof r->words];
+    if (!r->advice_wanted || r->outcome != DP_EMV_DECLINED)
+        return;
+    memcpy(words, r->words, sizeof words);
+    (void)snprintf(r->words, sizeof r->words, "advice wanted: %.80s", words);
+}
+
 static int run(struct dp_emv_kernel *k)
 {
     int rc = emv_terminal_begin(k);
@@ -88,6 +99,7 @@ int dp_emv_perform(struct dp_emv_kernel *k, struct dp_card *card,
     if (rc >= 0) {
         DP_ASSERT(rc == EMV_OVER);
         DP_ASSERT(result->outcome != 0);
+        note_advice(result);
         dp_log(DP_LOG_INFO, "emv: %s, %s: %s", dp_emv_outcome_name(result->outcome),
                dp_emv_reason_name(result->reason), result->words);
     } else {

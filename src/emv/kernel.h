@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 #include "data.h"
+#include "names.h"
 #include "oda.h"
 
 enum {
@@ -112,7 +113,9 @@ struct dp_emv_kernel {
     const struct dp_emv_aid *aid; /* the terminal's, of the application selected */
     struct emv_candidate candidates[DP_EMV_CANDIDATES_MAX];
     size_t candidates_n;
-    uint8_t code_table; /* 9F11 of the card's directory; 0: none */
+    bool candidates_lost;                /* the card has more than these */
+    uint8_t code_table;                  /* 9F11 of the card's directory; 0: none */
+    char languages[EMV_LANGUAGES_BYTES]; /* 5F2D of the card's directory */
 
     uint8_t tvr[5], tsi[2], cvm_results[3];
     uint8_t aip[2];
@@ -183,8 +186,12 @@ DP_MUST_USE int emv_card_data_fill(struct dp_emv_kernel *k);
 /* The name for people out of a directory entry or an FCI's proprietary template. */
 DP_PARSES void emv_candidate_name(const struct dp_emv_kernel *k, struct dp_bytes row,
                                   struct emv_candidate *c);
-/* Tells the caller what there is to choose from; ends the payment when it wants to be asked. */
+/* Tells the caller what there is to choose from; ends the payment when it wants to be asked.
+ * Nothing when the choice is made. */
 DP_MUST_USE int emv_candidates_offer(struct dp_emv_kernel *k);
+
+/* The summary names no application any more. */
+void emv_application_forget(struct dp_emv_kernel *k);
 
 /* DF name, label, AID of an application that was selected; its FCI's elements into the store. */
 DP_MUST_USE DP_PARSES int emv_fci_take(struct dp_emv_kernel *k, struct dp_bytes fci,
@@ -200,6 +207,15 @@ DP_MUST_USE int emv_policy(struct dp_emv_kernel *k);
 
 /* ---- restrict.c, for kernel 3 too ---- */
 bool emv_expired(const struct dp_emv_kernel *k);
+bool emv_not_yet_effective(const struct dp_emv_kernel *k);
+
+/* ---- action.c, for kernel 3 too ---- */
+
+/* May a first cryptogram be kept and asked for later, once there is leave to do so? Not of a card
+ * that is not authenticated though it should be, expired, not yet valid, on the exception list, or
+ * whose holder is not verified: then reason and words say which. */
+DP_MUST_USE bool emv_may_be_kept(const struct dp_emv_kernel *k, enum dp_emv_reason *reason,
+                                 const char **words);
 
 /* ---- authenticate.c ---- */
 

@@ -39,7 +39,7 @@ struct tap {
     bool has_ctq;
     enum emv_cid cid;
     enum dp_emv_auth_result oda;
-    bool expired;
+    bool expired, too_early;
     bool cvm_failed; /* one was required, and nothing that can be believed was done */
 };
 
@@ -323,6 +323,9 @@ static void restrict_use(struct tap *t)
     t->expired = dated ? emv_expired(t->k) : expired_by_month(t->k);
     if (t->expired)
         emv_tvr_set(t->k, TVR_EXPIRED);
+    t->too_early = emv_not_yet_effective(t->k);
+    if (t->too_early)
+        emv_tvr_set(t->k, TVR_NOT_YET_EFFECTIVE);
 }
 
 /* ---- the end ---- */
@@ -348,14 +351,12 @@ static int decline(struct tap *t, enum dp_emv_reason reason, const char *words)
 static int without_link(struct tap *t)
 {
     const struct dp_emv_kernel *k = t->k;
+    enum dp_emv_reason reason;
+    const char *words;
     if (!k->transaction->deferred_allowed || !k->policy.deferred_allowed || t->cid != CID_ARQC)
         return decline(t, DP_EMV_REASON_NO_LINK, "the card wants the issuer, and there is no link");
-    if (t->oda == DP_EMV_AUTH_FAILED)
-        return decline(t, DP_EMV_REASON_NOT_AUTHENTICATED, "no link, and authentication failed");
-    if (t->expired)
-        return decline(t, DP_EMV_REASON_EXPIRED, "no link, and the card has expired");
-    if (t->cvm_failed)
-        return decline(t, DP_EMV_REASON_CVM, "no link, and the holder is not verified");
+    if (!emv_may_be_kept(k, &reason, &words))
+        return decline(t, reason, words);
     return finish(t, DP_EMV_DEFERRED, DP_EMV_REASON_NO_LINK, "no link: ARQC kept");
 }
 
@@ -411,6 +412,26 @@ static int offline_not_authenticated(struct tap *t)
     return decline(t, DP_EMV_REASON_NOT_AUTHENTICATED, why);
 }
 
+/* A sale split in two is one against the ceilings, as with the contact kernel. What the card paid
+ * before is known only when its cryptogram is there. */
+static bool over_with_sales_before(const struct tap *t)
+{
+    const struct dp_emv_kernel *k = t->k;
+    uint64_t ceiling = k->transaction->kernel3_offline_max;
+    if (k->aid->cl_floor_limit < ceiling)
+        ceiling = k->aid->cl_floor_limit;
+    return amount(t) > ceiling || k->policy.card_amount > ceiling - amount(t);
+}
+
+/* In the slot the issuer can be asked. */
+static int decline_split(struct tap *t)
+{
+    static const char words[] = "over the limit with what this card paid before";
+    if (emv_ttq_has(t->ttq, TTQ_CONTACT_CHIP))
+        return finish(t, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_OVER_LIMIT, words);
+    return decline(t, DP_EMV_REASON_OVER_LIMIT, words);
+}
+
 /* The card says TC: taken only where nothing speaks against it. */
 static int decide_offline(struct tap *t)
 {
@@ -422,6 +443,8 @@ static int decide_offline(struct tap *t)
         return has(t, CTQ_ONLINE_IF_EXPIRED) && x->online_possible
                    ? decide_online(t)
                    : decline(t, DP_EMV_REASON_EXPIRED, "the card has expired");
+    if (t->too_early)
+        return decline(t, DP_EMV_REASON_TERMINAL_DECLINED, "the card is not yet valid");
     if (t->cvm_failed)
         return decline(t, DP_EMV_REASON_CVM, "a cardholder verification is needed, there is none");
     if (emv_ttq_has(t->ttq, TTQ_ONLINE_CRYPTOGRAM) || amount(t) > x->kernel3_offline_max)
@@ -429,6 +452,8 @@ static int decide_offline(struct tap *t)
                        "a TC although an online cryptogram was asked for");
     if (!x->offline_allowed || !k->policy.offline_allowed || emv_tvr_has(k, TVR_EXCEPTION_FILE))
         return decline(t, DP_EMV_REASON_POLICY, "the policy permits no offline approval");
+    if (over_with_sales_before(t))
+        return decline_split(t);
     return finish(t, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE,
                   "approved offline, authenticated by fDDA 01");
 }

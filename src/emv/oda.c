@@ -9,6 +9,7 @@
 #include "base/reader.h"
 #include "base/secret.h"
 #include "rsa.h"
+#include "suite.h"
 
 enum {
     HEADER = 0x6A,
@@ -19,7 +20,6 @@ enum {
     FORMAT_ICC = 4,
     FORMAT_DYNAMIC = 5,
     HASH_SHA1 = 1,
-    ALGORITHM_RSA = 1,
     HASH_BYTES = 20,
     FRAME_BYTES = 1 + HASH_BYTES + 1, /* header, hash, trailer */
     FDDA_VERSION = 1,
@@ -30,6 +30,7 @@ enum {
 /* The checks, in the order they are made, and their words for each thing that is signed. */
 enum fault {
     FAULT_ABSENT,
+    FAULT_SUITE,
     FAULT_LENGTH,
     FAULT_RECOVERY,
     FAULT_HEADER,
@@ -47,7 +48,7 @@ enum fault {
 /* clang-format off */
 #define WORDS(thing, absent)                                                                       \
     {                                                                                              \
-        [FAULT_ABSENT] = absent,                                                                   \
+        [FAULT_ABSENT] = absent, [FAULT_SUITE] = thing ": ECC is not supported",                   \
         [FAULT_LENGTH] = thing ": length", [FAULT_RECOVERY] = thing ": not below the modulus",     \
         [FAULT_HEADER] = thing ": header or trailer", [FAULT_FORMAT] = thing ": format",           \
         [FAULT_HASH_ALGORITHM] = thing ": hash algorithm", [FAULT_HASH] = thing ": hash",          \
@@ -154,21 +155,33 @@ static int recover(const struct oda_key *key, struct dp_bytes in, words w,
 /* What differs between the issuer's and the card's. */
 struct certificate {
     const char *const *w;
+    enum oda_holder holder;
     uint8_t format;
     size_t holder_n; /* bytes of PAN in it */
-    struct dp_bytes remainder, exponent, signed_records;
+    struct dp_bytes whole, remainder, exponent, signed_records;
 };
 
 static struct certificate issuer_certificate(const struct oda_input *in)
 {
-    return (struct certificate){issuer_words,         FORMAT_ISSUER,       4,
-                                in->issuer_remainder, in->issuer_exponent, {NULL, 0}};
+    return (struct certificate){.w = issuer_words,
+                                .holder = ODA_HOLDER_ISSUER,
+                                .format = FORMAT_ISSUER,
+                                .holder_n = 4,
+                                .whole = in->issuer_certificate,
+                                .remainder = in->issuer_remainder,
+                                .exponent = in->issuer_exponent};
 }
 
 static struct certificate icc_certificate(const struct oda_input *in)
 {
-    return (struct certificate){icc_words,         FORMAT_ICC,       10,
-                                in->icc_remainder, in->icc_exponent, in->signed_records};
+    return (struct certificate){.w = icc_words,
+                                .holder = ODA_HOLDER_ICC,
+                                .format = FORMAT_ICC,
+                                .holder_n = 10,
+                                .whole = in->icc_certificate,
+                                .remainder = in->icc_remainder,
+                                .exponent = in->icc_exponent,
+                                .signed_records = in->signed_records};
 }
 
 /*
@@ -251,6 +264,7 @@ static int check_body(const struct certificate *c, const struct oda_input *in, s
     struct dp_bytes holder = dp_read_bytes(body, c->holder_n);
     struct dp_bytes expiry = dp_read_bytes(body, 2);
     size_t modulus_n, exponent_n;
+    enum oda_suite suite;
     uint8_t algorithm;
     struct dp_bytes serial = dp_read_bytes(body, 3);
     dp_read_skip(body, 1);
@@ -265,8 +279,9 @@ static int check_body(const struct certificate *c, const struct oda_input *in, s
         return fail(why, c->w[FAULT_EXPIRED]);
     if (c->format == FORMAT_ISSUER && is_revoked(in, serial.p))
         return fail(why, "issuer certificate: revoked");
-    if (algorithm != ALGORITHM_RSA)
-        return fail(why, c->w[FAULT_KEY_ALGORITHM]);
+    suite = oda_suite_of_key(algorithm);
+    if (suite != ODA_SUITE_RSA)
+        return fail(why, c->w[suite == ODA_SUITE_ECC ? FAULT_SUITE : FAULT_KEY_ALGORITHM]);
     key->exponent = exponent_of(c->exponent);
     if (exponent_n != c->exponent.n || (key->exponent != 3 && key->exponent != 65537))
         return fail(why, c->w[FAULT_EXPONENT]);
@@ -321,8 +336,15 @@ static const struct dp_emv_ca_key *ca_key(const struct oda_input *in)
     return found;
 }
 
+/* Made with other cryptography than the signer's RSA key of signer_n bytes. */
+static bool is_of_another_suite(const struct certificate *c, size_t signer_n)
+{
+    return oda_suite_of_certificate(c->whole, c->holder, signer_n) != ODA_SUITE_RSA;
+}
+
 int oda_issuer_key(const struct oda_input *in, struct oda_key *issuer, const char **why)
 {
+    const struct certificate c = issuer_certificate(in);
     const struct dp_emv_ca_key *found = ca_key(in);
     uint8_t block[DP_EMV_RSA_BYTES_MAX];
     struct oda_key ca;
@@ -331,6 +353,8 @@ int oda_issuer_key(const struct oda_input *in, struct oda_key *issuer, const cha
     DP_ASSERT(why != NULL);
     memset(issuer, 0, sizeof *issuer);
     memset(&ca, 0, sizeof ca);
+    if (is_of_another_suite(&c, found != NULL ? found->modulus_n : 0))
+        return fail(why, c.w[FAULT_SUITE]);
     if (found == NULL)
         return fail(why, "unknown CA key");
     if (found->expiry < in->date)
@@ -342,7 +366,7 @@ int oda_issuer_key(const struct oda_input *in, struct oda_key *issuer, const cha
     ca.exponent = found->exponent;
     if (!emv_rsa_key_valid(&ca))
         return fail(why, "unusable CA key");
-    err = recover(&ca, in->issuer_certificate, issuer_words, block, why);
+    err = recover(&ca, c.whole, c.w, block, why);
     return err != DP_OK ? err
                         : oda_issuer_block(in, (struct dp_bytes){block, ca.modulus_n}, issuer, why);
 }
@@ -350,13 +374,16 @@ int oda_issuer_key(const struct oda_input *in, struct oda_key *issuer, const cha
 int oda_icc_key(const struct oda_input *in, const struct oda_key *issuer, struct oda_key *icc,
                 const char **why)
 {
+    const struct certificate c = icc_certificate(in);
     uint8_t block[DP_EMV_RSA_BYTES_MAX];
     int err;
     DP_ASSERT(icc != NULL);
     DP_ASSERT(icc != issuer);
     DP_ASSERT(why != NULL);
     memset(icc, 0, sizeof *icc);
-    err = recover(issuer, in->icc_certificate, icc_words, block, why);
+    if (is_of_another_suite(&c, issuer->modulus_n))
+        return fail(why, c.w[FAULT_SUITE]);
+    err = recover(issuer, c.whole, c.w, block, why);
     return err != DP_OK ? err
                         : oda_icc_block(in, (struct dp_bytes){block, issuer->modulus_n}, icc, why);
 }

@@ -38,7 +38,7 @@ bool emv_expired(const struct dp_emv_kernel *k)
     return !date_of(emv_data_get(&k->data, 0x5F24), &date) || date < today(k);
 }
 
-static bool not_yet_effective(const struct dp_emv_kernel *k)
+bool emv_not_yet_effective(const struct dp_emv_kernel *k)
 {
     struct dp_bytes v = emv_data_get(&k->data, 0x5F25);
     uint32_t date;
@@ -92,7 +92,7 @@ int emv_restrict(struct dp_emv_kernel *k)
         emv_tvr_set(k, TVR_VERSIONS_DIFFER);
     if (!service_allowed(k))
         emv_tvr_set(k, TVR_SERVICE_NOT_ALLOWED);
-    if (not_yet_effective(k))
+    if (emv_not_yet_effective(k))
         emv_tvr_set(k, TVR_NOT_YET_EFFECTIVE);
     if (emv_expired(k))
         emv_tvr_set(k, TVR_EXPIRED);

@@ -69,7 +69,8 @@ void emv_candidate_add(struct dp_emv_kernel *k, struct dp_bytes name, struct dp_
     for (size_t i = 0; i < k->candidates_n; i++)
         if (same(name, k->candidates[i].name, k->candidates[i].name_n))
             return;
-    if (k->candidates_n == DP_EMV_CANDIDATES_MAX)
+    k->candidates_lost = k->candidates_lost || k->candidates_n == DP_EMV_CANDIDATES_MAX;
+    if (k->candidates_lost)
         return;
     c = &k->candidates[k->candidates_n++];
     memset(c, 0, sizeof *c);
@@ -110,7 +111,7 @@ static int by_one_aid(struct dp_emv_kernel *k, const struct dp_emv_aid *aid, boo
 {
     struct dp_apdu_answer a;
     bool next = false;
-    for (size_t i = 0; i < DP_EMV_CANDIDATES_MAX; i++) {
+    for (size_t i = 0; i <= DP_EMV_CANDIDATES_MAX; i++) { /* one more than can be kept */
         int rc = emv_select_name(k, (struct dp_bytes){aid->aid, aid->aid_n}, next, &a);
         if (rc != EMV_GO_ON)
             return rc;
@@ -123,14 +124,10 @@ static int by_one_aid(struct dp_emv_kernel *k, const struct dp_emv_aid *aid, boo
     return EMV_GO_ON;
 }
 
-int emv_candidates_build(struct dp_emv_kernel *k)
+static int by_list(struct dp_emv_kernel *k)
 {
     bool blocked = false;
-    int rc;
-    emv_step(k, "SELECT");
-    rc = emv_directory_read(k);
-    if (rc != EMV_GO_ON || k->candidates_n > 0)
-        return rc;
+    int rc = EMV_GO_ON;
     for (size_t i = 0; i < k->terminal->aids_n && rc == EMV_GO_ON; i++)
         if (k->terminal->aids[i].kernel == 0)
             rc = by_one_aid(k, &k->terminal->aids[i], &blocked);
@@ -139,20 +136,37 @@ int emv_candidates_build(struct dp_emv_kernel *k)
     return rc;
 }
 
+/* A choice from which something was left out in silence would be none: a card with more than can
+ * be kept is not paid with, as a tap with such a directory is not. */
+int emv_candidates_build(struct dp_emv_kernel *k)
+{
+    int rc;
+    emv_step(k, "SELECT");
+    rc = emv_directory_read(k);
+    if (rc == EMV_GO_ON && k->candidates_n == 0)
+        rc = by_list(k);
+    if (rc == EMV_GO_ON && k->candidates_lost)
+        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CARD_DATA,
+                       "the card has more applications than can be offered");
+    return rc;
+}
+
 /* ---- the customer's choice ---- */
 
 /* A list of names means a choice: of several brands (EU 2015/751, article 8), or of consent where
- * the card wants it for its one application. In the card's order. */
+ * the card wants it for its one application. In the card's order, and all of them; with the choice
+ * made there is nothing to offer. */
 int emv_candidates_offer(struct dp_emv_kernel *k)
 {
     struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
     size_t n = 0;
     bool choice = k->candidates_n > 1 || (k->candidates_n == 1 && k->candidates[0].confirm);
-    if (!choice)
+    _Static_assert(DP_EMV_OFFERS_MAX == DP_EMV_CANDIDATES_MAX, "all of them can be shown");
+    if (!choice || k->transaction->chosen_aid_n > 0)
         return EMV_GO_ON;
     memset(offers, 0, sizeof offers);
     for (unsigned priority = 1; priority <= 16; priority++)
-        for (size_t i = 0; i < k->candidates_n && n < DP_EMV_OFFERS_MAX; i++) {
+        for (size_t i = 0; i < k->candidates_n; i++) {
             const struct emv_candidate *c = &k->candidates[i];
             if ((c->priority != 0 ? c->priority : 16U) != priority)
                 continue;
@@ -163,7 +177,7 @@ int emv_candidates_offer(struct dp_emv_kernel *k)
         }
     if (k->ops->offer != NULL)
         k->ops->offer(k->ops->ctx, offers, n);
-    if (k->transaction->choice_wanted && k->transaction->chosen_aid_n == 0)
+    if (k->transaction->choice_wanted)
         return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CHOICE,
                        "the customer is to choose the application");
     return EMV_GO_ON;
@@ -204,9 +218,22 @@ static bool choose(struct dp_emv_kernel *k)
     return true;
 }
 
+/* What was told of an application that is out is true no more; what the directory says, is. */
+void emv_application_forget(struct dp_emv_kernel *k)
+{
+    struct dp_emv_summary *s = &k->result->summary;
+    k->aid = NULL;
+    s->kernel = 0;
+    s->aid_n = 0;
+    memset(s->aid, 0, sizeof s->aid);
+    memset(s->label, 0, sizeof s->label);
+    memcpy(s->languages, k->languages, sizeof s->languages);
+}
+
 void emv_candidate_strike(struct dp_emv_kernel *k)
 {
     DP_ASSERT(k->candidates_n > 0);
+    emv_application_forget(k);
     k->candidates_n--;
     memmove(&k->candidates[0], &k->candidates[1], k->candidates_n * sizeof k->candidates[0]);
 }
@@ -275,8 +302,8 @@ int emv_application_select(struct dp_emv_kernel *k)
         emv_candidate_strike(k);
     }
     if (k->transaction->chosen_aid_n > 0)
-        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION,
-                       "the chosen application is not on this card");
+        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CHOICE,
+                       "the chosen application is not on this card, or cannot be used");
     if (k->candidates_n > 0)
         return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CHOICE,
                        "the cardholder must agree to the application");

@@ -145,11 +145,20 @@ bool claims_offline(const struct dp_payment *p, const struct dp_card_outcome *o)
            kept_claim(p, o, CID_TC) && proven(p, o);
 }
 
+/* Nothing in the TVR that no kernel of ours keeps a cryptogram with: authentication failed, on the
+ * exception list; expired, not yet valid; the holder not verified. */
+static bool fit_to_be_kept(const struct dp_card_outcome *o)
+{
+    struct dp_bytes tvr = once((struct dp_bytes){o->emv, o->emv_n}, TAG_TVR);
+    return tvr.n == 5 && (tvr.p[0] & 0x5C) == 0 && (tvr.p[1] & 0x60) == 0 &&
+           (tvr.p[2] & 0x80) == 0 && o->summary.authentication_result != DP_EMV_AUTH_FAILED;
+}
+
 bool claims_deferred(const struct dp_payment *p, const struct dp_card_outcome *o)
 {
     return p->door.transaction.deferred_allowed && p->door.policy_deferred &&
            policy_deferred(p, p->door.request.amount.minor) == DP_REASON_NONE &&
-           o->summary.authentication_result != DP_EMV_AUTH_FAILED && kept_claim(p, o, CID_ARQC);
+           fit_to_be_kept(o) && kept_claim(p, o, CID_ARQC);
 }
 
 bool claims_online(const struct dp_payment *p, const struct dp_card_outcome *o)
@@ -182,6 +191,13 @@ static bool digits(const char *text, size_t n)
     return (length == 0 || length == n) && strspn(text, "0123456789") == length;
 }
 
+/* Payment account reference: 29 capital letters and digits, or none. */
+static bool is_account_reference(const char *par)
+{
+    size_t n = strlen(par);
+    return n == 0 || (n == 29 && strspn(par, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == n);
+}
+
 /* The journal takes these as they are, so they are made what they should be first. */
 void claims_mend(struct dp_card_outcome *o)
 {
@@ -196,5 +212,7 @@ void claims_mend(struct dp_card_outcome *o)
     if (o->summary.aid_n < 5)
         o->summary.aid_n = 0;
     printable(o->words);
-    printable(o->summary.par);
+    printable(o->summary.par); /* what looks like a card number in it is none any more */
+    if (!is_account_reference(o->summary.par))
+        memset(o->summary.par, 0, sizeof o->summary.par);
 }

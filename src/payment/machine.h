@@ -158,7 +158,8 @@ enum dp_reason policy_deferred(const struct dp_payment *p, int64_t amount);
 /* The second policy step. */
 enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen *seen,
                            int64_t amount, struct dp_emv_policy_answer *answer);
-/* Same cryptogram again, or an ATC that did not rise, for a card this journal knows (A16). */
+/* Same cryptogram again, or an ATC that did not rise, for a card and application that this journal
+ * knows (A16). */
 bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
                      const struct dp_emv_summary *s);
 

@@ -103,6 +103,12 @@ static bool card_cap_reached(const struct dp_payment *p, const uint8_t card_hash
     return n + 1 > o->card_count_max || sum + (uint64_t)amount > o->card_amount_max;
 }
 
+/* With a brand the customer chose, no other one is used (EU 2015/751, article 8). */
+static bool is_the_chosen(const struct dp_emv_transaction *t, const struct dp_emv_summary *s)
+{
+    return s->aid_n >= t->chosen_aid_n && memcmp(s->aid, t->chosen_aid, t->chosen_aid_n) == 0;
+}
+
 enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen *seen,
                            int64_t amount, struct dp_emv_policy_answer *answer)
 {
@@ -110,6 +116,8 @@ enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen
     const struct dp_emv_summary *s = &seen->summary;
     memset(answer, 0, sizeof *answer);
     answer->verdict = DP_EMV_POLICY_DECLINE;
+    if (!is_the_chosen(&p->door.transaction, s))
+        return DP_REASON_INCONSISTENT;
     if (!dp_params_bin_permits(params, seen->bin8, s->aid, s->aid_n))
         return DP_REASON_BIN_AID;
     answer->on_exception_list = dp_params_is_exception(params, seen->card_hash);
@@ -126,6 +134,11 @@ enum dp_reason policy_card(const struct dp_payment *p, const struct dp_card_seen
     return DP_REASON_NONE;
 }
 
+static bool same_application(const struct entry *e, const struct dp_emv_summary *s)
+{
+    return e->aid_n == s->aid_n && memcmp(e->aid, s->aid, e->aid_n) == 0;
+}
+
 bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
                      const struct dp_emv_summary *s)
 {
@@ -137,7 +150,8 @@ bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
             continue;
         if (memcmp(e->cryptogram, s->cryptogram, sizeof e->cryptogram) == 0)
             return true;
-        if (same_card && s->atc <= e->atc)
+        /* each application of a card counts for itself */
+        if (same_card && same_application(e, s) && s->atc <= e->atc)
             return true;
     }
     return false;

@@ -139,8 +139,9 @@ static void parse_header(struct walk *w, json_t *body, struct nexo_header *h)
         fail(w, DP_ERR_UNSUPPORTED, "Language %s: this terminal has en, fr, nl and de", language);
 }
 
-/* The value of key in "key=value&key=value", which SaleToPOIData carries. */
-static void pair(struct walk *w, const char *data, const char *key, char *out, size_t size)
+/* The value of key in "key=value&key=value", which SaleToPOIData carries. Returns whether it is
+ * there. */
+static bool pair(struct walk *w, const char *data, const char *key, char *out, size_t size)
 {
     size_t key_n = strlen(key);
     const char *at = data;
@@ -151,14 +152,15 @@ static void pair(struct walk *w, const char *data, const char *key, char *out, s
             if (value_n >= size) {
                 fail(w, DP_ERR_FORMAT, "SaleToPOIData: %s must have at most %zu characters", key,
                      size - 1);
-                return;
+                return true;
             }
             memcpy(out, at + key_n + 1, value_n);
             out[value_n] = '\0';
-            return;
+            return true;
         }
         at += n + (at[n] == '&' ? 1 : 0);
     }
+    return false;
 }
 
 static enum dp_permission permission(struct walk *w, const char *data, const char *key)
@@ -170,20 +172,19 @@ static enum dp_permission permission(struct walk *w, const char *data, const cha
     return strcmp(value, "forbid") == 0 ? DP_FORBID : DP_ALLOW;
 }
 
-/* The customer's choice of application on a card that has several. */
+/* The customer's choice of application on a card that has several. One that is named and empty is
+ * an app's mistake: paid without it, the card would choose. */
 static void parse_choice(struct walk *w, const char *data, struct dp_pay_request *pay)
 {
     char aid[33] = "", choose[8] = "";
     size_t n = 0;
-    pair(w, data, "aid", aid, sizeof aid);
-    pair(w, data, "choose", choose, sizeof choose);
-    if (aid[0] != '\0' &&
+    if (pair(w, data, "aid", aid, sizeof aid) &&
         (dp_hex_decode(aid, strlen(aid), pay->aid, sizeof pay->aid, &n) < 0 || n < 5))
         fail(w, DP_ERR_FORMAT, "SaleToPOIData: aid must be 5 to 16 bytes in hex");
-    if (choose[0] != '\0' && strcmp(choose, "ask") != 0)
+    pay->ask_choice = pair(w, data, "choose", choose, sizeof choose);
+    if (pay->ask_choice && strcmp(choose, "ask") != 0)
         fail(w, DP_ERR_FORMAT, "SaleToPOIData: choose must be ask");
     pay->aid_n = (uint8_t)n;
-    pay->ask_choice = choose[0] != '\0';
 }
 
 static void parse_sale_data(struct walk *w, json_t *request, struct nexo_request *out)

@@ -22,6 +22,7 @@
 #define EVENTS_KEPT    32
 #define JSON_TYPE      "application/json; charset=utf-8"
 #define ACCEPTS_A_TURN 32
+#define EVENT_TEXT_MAX 4096  /* one event, with as many applications as a card may have */
 #define STREAMS_MAX    4     /* so that listeners leave room for payments */
 #define BEAT_MS        15000 /* a stream speaks as often: else a dead listener is not noticed */
 #define SILENT_MAX_S   30 /* a connection that says nothing ends; to wait for us is not silence */
@@ -41,7 +42,7 @@ struct exchange {
     /* of /events */
     bool is_stream, ended, beat_due;
     uint64_t next_event;
-    char event_text[1024];
+    char event_text[EVENT_TEXT_MAX];
     size_t event_n, event_sent;
 };
 

@@ -15,6 +15,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
                                 "support"))
 from world import World, WorldError, wait_for  # noqa: E402
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CARDS, PROGRAMS = os.path.abspath(sys.argv[1]), [os.path.abspath(p) for p in sys.argv[2:]]
 ROLES = ("vault", "till", "card", "link")
 
@@ -186,6 +187,29 @@ def without_parameters_nothing_is_taken_and_status_is_answered():
     W.start_doorpayd()
 
 
+def revoked_certificate_of_the_parameter_text_authenticates_nobody():
+    """The list's whole way: text file, signed set, vault, card process, kernel."""
+    with open(os.path.join(ROOT, "examples", "params", "demo.params"), encoding="utf-8") as f:
+        text = f.read()
+    told = {}
+    # of the issuer's certificate in the card, and of one that no card has
+    for serial in ("000001", "00A001"):
+        W.stop_doorpayd()
+        W.write_params(f"{text}\n[revoked]\ncertificate = A000000999 01 {serial}\n")
+        W.start_doorpayd()
+        W.network_down()
+        with W.card("cda-offline"):
+            told[serial] = W.pay("1.00", parcel=f"L-{serial}")
+        W.network_up()
+        W.wait_forwarded()
+    is_((told["000001"]["state"], told["000001"]["reason"]), ("declined", "not_authenticated"))
+    is_((told["00A001"]["state"], told["00A001"]["mode"]), ("approved", "offline-approved"))
+    is_(W.log("doorpayd").count("issuer certificate: revoked"), 1)
+    W.stop_doorpayd()
+    W.write_params()
+    W.start_doorpayd()
+
+
 def sigterm_ends_all_within_two_seconds_in_a_payment_too():
     pids = W.pids()
     _, finish = W.pay_begin("8.00", parcel="E-1", service_id="END1")
@@ -230,6 +254,7 @@ TESTS = (wrong_usage_and_wrong_settings_are_told,
          card_killed_in_the_middle_ends_the_payment_declined, payment_is_aborted_by_the_app,
          reader_service_that_restarts_is_found_again,
          without_parameters_nothing_is_taken_and_status_is_answered,
+         revoked_certificate_of_the_parameter_text_authenticates_nobody,
          sigterm_ends_all_within_two_seconds_in_a_payment_too,
          killed_supervisor_takes_its_children_along, journal_of_all_this_is_valid_and_fresh)
 

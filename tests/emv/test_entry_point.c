@@ -108,8 +108,55 @@ static void the_customer_s_choice_comes_before_it(void **state)
     p.transaction.chosen_aid_n = 7;
     sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
     assert_string_equal(selected(1), APPLICATION_1);
+    assert_int_equal(p.offers_n, 0); /* it was made */
     p.transaction.chosen_aid[6] = 0x77;
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CHOICE);
+    assert_string_equal(selected(1), "");
+    /* it is there, and the card does not give it */
+    open_card();
+    memcpy(p.transaction.chosen_aid, aid(0)->aid, 7);
+    p.transaction.chosen_aid_n = 7;
+    sim_payment_script(&p, "select replace 6A82");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CHOICE);
+    assert_int_equal(p.commands, 2);
+    /* inserted, it might be had */
+    open_card();
+    directory("6110 4F07" APPLICATION_1 "870101 9F2A0102");
+    memcpy(p.transaction.chosen_aid, aid(0)->aid, 7);
+    p.transaction.chosen_aid_n = 7;
+    sim_payment_expect(&p, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_KERNEL_UNSUPPORTED);
+}
+
+static void an_application_named_twice_is_one(void **state)
+{
+    (void)state;
+    open_card();
+    directory("610C 4F07" APPLICATION_1 "870101 610C 4F07" APPLICATION_1 "870102");
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(p.offers_n, 0);
+    open_card();
+    directory("610C 4F07" APPLICATION_1 "870102 610C 4F07" APPLICATION_2
+              "870101 610C 4F07" APPLICATION_1 "870103");
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    assert_int_equal(p.offers_n, 2);
+    /* the one that fails is not tried again under its second entry */
+    open_card();
+    sim_payment_script(&p, "select replace 6A82");
+    directory("610C 4F07" APPLICATION_1 "870101 610C 4F07" APPLICATION_1 "870102");
     sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
+    assert_int_equal(p.commands, 2);
+}
+
+static void nothing_is_told_of_an_application_that_is_out(void **state)
+{
+    (void)state;
+    open_card();
+    sim_payment_script(&p, "gpo replace 6985");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
+    assert_int_equal(p.result.summary.aid_n, 0);
+    assert_int_equal(p.result.summary.kernel, 0);
+    assert_string_equal(p.result.summary.label, "");
+    assert_string_equal(p.result.summary.languages, "");
 }
 
 static void no_priority_comes_last_and_equals_keep_the_card_s_order(void **state)
@@ -329,6 +376,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_card_s_priority_decides),
         cmocka_unit_test(the_customer_s_choice_comes_before_it),
+        cmocka_unit_test(an_application_named_twice_is_one),
+        cmocka_unit_test(nothing_is_told_of_an_application_that_is_out),
         cmocka_unit_test(no_priority_comes_last_and_equals_keep_the_card_s_order),
         cmocka_unit_test(the_next_one_is_tried_when_the_card_does_not_give_the_first),
         cmocka_unit_test(partial_names_match_only_where_allowed),

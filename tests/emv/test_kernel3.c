@@ -117,6 +117,50 @@ static void floor_limit_and_policy_ask_for_an_online_cryptogram(void **state)
 }
 
 /* A card that says TC although it was asked for an ARQC (A11). */
+static void sale_split_in_two_is_one_against_the_ceilings(void **state)
+{
+    static const struct {
+        uint64_t before, floor_limit;
+        bool approved;
+    } cases[] = {{749, 5000, true},         /* 12.50 and 7.49: ceiling 20.00 */
+                 {750, 5000, true},         /* the ceiling itself may be reached */
+                 {751, 5000, false},        /* 20.01 */
+                 {UINT64_MAX, 5000, false}, /* no sum overflows */
+                 {100, 1350, true},         /* the floor limit is lower */
+                 {101, 1350, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("# %zu\n", i);
+        open_card("qvsdc");
+        p.policy.card_amount = cases[i].before;
+        p.aids[2].cl_floor_limit = cases[i].floor_limit;
+        if (cases[i].approved) {
+            sim_payment_expect(&p, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+            continue;
+        }
+        sim_payment_expect(&p, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_OVER_LIMIT);
+        assert_true((p.ui_seen & 1U << DP_EMV_UI_INSERT_CARD) != 0);
+        /* a terminal without a slot declines */
+        open_card("qvsdc");
+        p.policy.card_amount = cases[i].before;
+        p.aids[2].cl_floor_limit = cases[i].floor_limit;
+        p.aids[2].ttq[0] &= (uint8_t)~0x10;
+        sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_OVER_LIMIT);
+    }
+    /* with the issuer's word it does not count */
+    open_card("qvsdc-online");
+    p.policy.card_amount = 100000;
+    sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+}
+
+static void a_card_that_is_not_yet_valid_is_declined_offline(void **state)
+{
+    (void)state;
+    open_with("qvsdc", "5F25 = 271231\n");
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_TERMINAL_DECLINED);
+    assert_true(sim_payment_tvr(&p, 1, 0x20));
+}
+
 static void a_tc_that_was_not_asked_for_is_declined(void **state)
 {
     open_card("qvsdc");
@@ -355,6 +399,13 @@ static void what_is_not_fit_to_be_deferred_is_declined(void **state)
     open_with("qvsdc-online", "5F24 = 251231\n");
     p.transaction.online_possible = false;
     sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_EXPIRED);
+    open_with("qvsdc-online", "5F25 = 271231\n");
+    p.transaction.online_possible = false;
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_TERMINAL_DECLINED);
+    open_card("qvsdc-online");
+    p.transaction.online_possible = false;
+    p.policy.on_exception_list = true;
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_POLICY);
     open_with("qvsdc-online", "cvm = device\n");
     p.transaction.online_possible = false;
     p.transaction.amount.minor = 7000;
@@ -582,6 +633,8 @@ int main(void)
         cmocka_unit_test(approves_offline_with_fdda_within_its_own_ceiling),
         cmocka_unit_test(never_approves_offline_over_the_ceiling),
         cmocka_unit_test(floor_limit_and_policy_ask_for_an_online_cryptogram),
+        cmocka_unit_test(sale_split_in_two_is_one_against_the_ceilings),
+        cmocka_unit_test(a_card_that_is_not_yet_valid_is_declined_offline),
         cmocka_unit_test(a_tc_that_was_not_asked_for_is_declined),
         cmocka_unit_test(an_aac_dressed_as_a_tc_needs_a_signature_still),
         cmocka_unit_test(policy_can_still_decline_a_tc),

@@ -269,6 +269,42 @@ static void lengths_must_agree(void **state)
     refused(oda_issuer_key(&c.in, &out, &why), &why, "issuer certificate: hash", &out, sizeof out);
 }
 
+/* XDA: certificates in clear, with a format of their own. Whatever key of the scheme there is, it
+ * is not tried as an RSA number, and the card is not authenticated. */
+static void certificates_of_elliptic_curves_are_known_by_name_alone(void **state)
+{
+    static const uint8_t issuer[117] = {0x12, 0x00}, icc[135] = {0x14, 0x00};
+    struct chain c = chains[0];
+    const char *why = NULL;
+    struct oda_key key, out;
+    uint8_t long_one[DP_EMV_RSA_BYTES_MAX] = {0x12, 0x00};
+    (void)state;
+    point(&c);
+    get_issuer(&chains[0], &key);
+    c.in.issuer_certificate = (struct dp_bytes){issuer, sizeof issuer};
+    refused(oda_issuer_key(&c.in, &out, &why), &why, "issuer certificate: ECC is not supported",
+            &out, sizeof out);
+    c.in.index = 0xEE; /* as the scheme's ECC keys are none of ours */
+    refused(oda_issuer_key(&c.in, &out, &why), &why, "issuer certificate: ECC is not supported",
+            &out, sizeof out);
+    c.in.icc_certificate = (struct dp_bytes){icc, sizeof icc};
+    refused(oda_icc_key(&c.in, &key, &out, &why), &why, "ICC certificate: ECC is not supported",
+            &out, sizeof out);
+    /* the issuer's format is none of the card's, and the other way round */
+    c.in.icc_certificate = (struct dp_bytes){issuer, sizeof issuer};
+    refused(oda_icc_key(&c.in, &key, &out, &why), &why, "ICC certificate: length", &out,
+            sizeof out);
+    point(&c);
+    c.in.index = chains[0].in.index;
+    /* a number of the scheme key's length may begin so, and is tried as one */
+    c.in.issuer_certificate = (struct dp_bytes){long_one, c.ca_key.modulus_n};
+    refused(oda_issuer_key(&c.in, &out, &why), &why, "issuer certificate: header or trailer", &out,
+            sizeof out);
+    c.in.issuer_certificate = (struct dp_bytes){icc, 1};
+    refused(oda_issuer_key(&c.in, &out, &why), &why, "issuer certificate: length", &out,
+            sizeof out);
+}
+
 static void the_scheme_key_must_be_there_valid_and_usable(void **state)
 {
     struct chain c = chains[0];
@@ -432,6 +468,9 @@ static void each_field_of_the_issuer_certificate_is_checked(void **state)
         {8, 0xFF, NULL},
         {11, 2, "hash algorithm"},
         {12, 2, "key algorithm"},
+        {12, 0x10, "ECC is not supported"},
+        {12, 0x13, "ECC is not supported"},
+        {12, 0x14, "key algorithm"},
         {13, 143, "key length"},
         {13, 0, "key length"},
         {13, 255, "key length"},
@@ -473,6 +512,7 @@ static void each_field_of_the_icc_certificate_is_checked(void **state)
         {13, 0x25, "expired"},
         {17, 3, "hash algorithm"},
         {18, 2, "key algorithm"},
+        {18, 0x11, "ECC is not supported"},
         {19, 63, "key length"},
         {19, 249, "key length"},
         {20, 3, "exponent"},
@@ -618,6 +658,7 @@ int main(void)
         cmocka_unit_test(a_changed_byte_of_static_data_fails),
         cmocka_unit_test(a_changed_byte_of_the_scheme_key_fails),
         cmocka_unit_test(lengths_must_agree),
+        cmocka_unit_test(certificates_of_elliptic_curves_are_known_by_name_alone),
         cmocka_unit_test(the_scheme_key_must_be_there_valid_and_usable),
         cmocka_unit_test(of_two_keys_with_one_index_the_certificate_s_length_chooses),
         cmocka_unit_test(a_certificate_is_valid_to_the_end_of_its_month),

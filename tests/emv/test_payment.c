@@ -158,6 +158,36 @@ static void an_unauthenticated_card_is_never_deferred(void **state)
     assert_true(sim_payment_tvr(&p, 0, 0x08));
 }
 
+/* As with kernel 3: what the terminal found out itself, it does not leave to the issuer. */
+static void what_failed_a_check_is_never_deferred(void **state)
+{
+    static const struct {
+        const char *lines, *script;
+        bool exception_list;
+        enum dp_emv_reason reason;
+    } cases[] = {
+        {"", "", false, DP_EMV_REASON_NO_LINK}, /* this one is */
+        {"5F24 = 210131\n", "", false, DP_EMV_REASON_EXPIRED},
+        {"5F25 = 271231\n", "", false, DP_EMV_REASON_TERMINAL_DECLINED},
+        {"8E = 000000000000000002030000\n", "", false, DP_EMV_REASON_CVM},
+        {"82 = 2900\n", "", false, DP_EMV_REASON_CVM}, /* no verification at all: A05 */
+        {"", "", true, DP_EMV_REASON_POLICY},
+        {"", "read-record:3.2 flip 9F46 20", false, DP_EMV_REASON_NOT_AUTHENTICATED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        print_message("# %zu\n", i);
+        sim_payment_open_with(&p, "cda-online", cases[i].lines);
+        sim_payment_script(&p, cases[i].script);
+        p.transaction.online_possible = false;
+        p.policy.on_exception_list = cases[i].exception_list;
+        /* codes that say nothing, so that the card is asked for an ARQC and none denies it */
+        memset(p.aids[0].tac_denial, 0, sizeof p.aids[0].tac_denial);
+        sim_payment_expect(&p, i == 0 ? DP_EMV_DEFERRED : DP_EMV_DECLINED, cases[i].reason);
+        assert_non_null(sim_payment_command(&p, INS_GENERATE_AC, 2, NULL));
+    }
+}
+
 static void without_a_link_a_card_that_agrees_is_approved_by_y3(void **state)
 {
     size_t n;
@@ -263,6 +293,28 @@ static void failed_authentication_goes_online_with_the_failure_in_the_tvr(void *
         sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_NOT_AUTHENTICATED);
         assert_false(p.result.went_online);
     }
+}
+
+/* A card of elliptic curves (XDA) that says CDA as well: not authenticated, and told so. */
+static void certificate_of_elliptic_curves_fails_by_its_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        sim_payment_open(&p, "cda-offline");
+        sim_payment_script(&p, "read-record:3.1 tag 90 1200549999011FFF1020301231000001");
+        p.transaction.online_possible = i == 0;
+        assert_int_equal(sim_payment_run(&p), DP_OK);
+        assert_int_equal(p.result.outcome, i == 0 ? DP_EMV_APPROVED_ONLINE : DP_EMV_DECLINED);
+        assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_FAILED);
+        assert_string_equal(p.result.summary.authentication_reason,
+                            "issuer certificate: ECC is not supported");
+        assert_true(sim_payment_tvr(&p, 0, 0x04));
+    }
+    /* XDA alone (AIP, byte 1, bit 8) is a method this terminal has not */
+    sim_payment_open_with(&p, "no-oda", "82 = 9800\n");
+    assert_int_equal(sim_payment_run(&p), DP_OK);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_NOT_PERFORMED);
+    assert_true(sim_payment_tvr(&p, 0, 0x80));
 }
 
 static void missing_authentication_declines_where_the_parameter_says_so(void **state)
@@ -373,7 +425,14 @@ static void the_customers_choice_goes_before_the_cards_priority(void **state)
     sim_payment_open(&p, "cda-offline");
     memcpy(p.transaction.chosen_aid, p.aids[1].aid, 7);
     p.transaction.chosen_aid_n = 7;
-    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_NO_APPLICATION);
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CHOICE);
+    assert_null(sim_payment_command(&p, 0xA8, 1, NULL));
+    /* it is there, and the card does not give it */
+    sim_payment_open(&p, "cobadged");
+    sim_payment_script(&p, "gpo#1 replace 6985");
+    memcpy(p.transaction.chosen_aid, p.aids[1].aid, 7);
+    p.transaction.chosen_aid_n = 7;
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CHOICE);
 }
 
 static void without_a_directory_the_terminals_list_serves(void **state)
@@ -545,9 +604,9 @@ static void the_card_says_why_and_whether_its_issuer_is_to_know(void **state)
         bool advice;
     } cases[] = {
         {"generate-ac-1 tag 9F27 00", "AAC", false},
-        {"generate-ac-1 tag 9F27 09", "AAC: service not allowed", true},
+        {"generate-ac-1 tag 9F27 09", "advice wanted: AAC: service not allowed", true},
         {"generate-ac-1 tag 9F27 02", "AAC: no PIN tries left", false},
-        {"generate-ac-1 tag 9F27 0B", "AAC: issuer authentication failed", true},
+        {"generate-ac-1 tag 9F27 0B", "advice wanted: AAC: issuer authentication failed", true},
         {"generate-ac-1 tag 9F27 07", "AAC", false},
     };
     (void)state;
@@ -597,6 +656,7 @@ static void several_applications_are_offered_with_their_names(void **state)
     p.transaction.chosen_aid_n = 7;
     sim_payment_expect(&p, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
     assert_string_equal(p.result.summary.label, "Domestique");
+    assert_int_equal(p.offers_n, 0); /* and is not asked again */
     /* one alone is no choice */
     sim_payment_open(&p, "cda-offline");
     p.transaction.choice_wanted = true;
@@ -643,6 +703,7 @@ int main(void)
         cmocka_unit_test(without_a_link_an_arqc_is_kept),
         cmocka_unit_test(deferral_needs_leave_from_sale_and_policy),
         cmocka_unit_test(an_unauthenticated_card_is_never_deferred),
+        cmocka_unit_test(what_failed_a_check_is_never_deferred),
         cmocka_unit_test(without_a_link_a_card_that_agrees_is_approved_by_y3),
         cmocka_unit_test(without_a_link_default_codes_decline_by_z3),
         cmocka_unit_test(a_card_without_cda_is_never_approved_offline),
@@ -651,6 +712,7 @@ int main(void)
         cmocka_unit_test(a_callbacks_error_comes_back),
         cmocka_unit_test(an_expired_card_goes_online_and_never_offline),
         cmocka_unit_test(failed_authentication_goes_online_with_the_failure_in_the_tvr),
+        cmocka_unit_test(certificate_of_elliptic_curves_fails_by_its_name),
         cmocka_unit_test(missing_authentication_declines_where_the_parameter_says_so),
         cmocka_unit_test(data_that_authentication_needs_are_missed),
         cmocka_unit_test(a_tag_list_of_more_than_the_aip_authenticates_nobody),

@@ -230,7 +230,8 @@ static void nothing_but_cda_may_be_approved_offline(void **state)
 /* Codes that name none of it, the terminal's and the card's. */
 static void some_things_no_action_code_can_allow_offline(void **state)
 {
-    static const enum emv_tvr bits[] = {TVR_CDA_FAILED, TVR_EXCEPTION_FILE, TVR_EXPIRED,
+    static const enum emv_tvr bits[] = {TVR_CDA_FAILED, TVR_EXCEPTION_FILE,
+                                        TVR_EXPIRED,    TVR_NOT_YET_EFFECTIVE,
                                         TVR_CVM_FAILED, TVR_OVER_FLOOR_LIMIT};
     for (size_t i = 0; i < sizeof bits / sizeof bits[0]; i++) {
         assert_int_equal(action(bits[i], NULL, "0000000000", false).cid, CID_ARQC);

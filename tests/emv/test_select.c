@@ -218,17 +218,74 @@ static void another_name_than_asked_for_is_no_occurrence(void **state)
 
 static void a_card_that_always_has_a_next_one_is_left(void **state)
 {
-    static struct step_exchange script[2 + DP_EMV_CANDIDATES_MAX];
+    static struct step_exchange script[3 + DP_EMV_CANDIDATES_MAX];
     script[0] = (struct step_exchange)NO_PSE;
-    for (size_t i = 0; i < DP_EMV_CANDIDATES_MAX; i++)
+    for (size_t i = 0; i <= DP_EMV_CANDIDATES_MAX; i++)
         script[1 + i] =
             (struct step_exchange){i == 0 ? SELECT_1 : NEXT_1, "6F0F8408" AID_1 "01A5038701029000"};
-    script[1 + DP_EMV_CANDIDATES_MAX] = (struct step_exchange){SELECT_2, "6A82"};
+    script[2 + DP_EMV_CANDIDATES_MAX] = (struct step_exchange){SELECT_2, "6A82"};
     BEGIN(script);
     assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
     step_played(&s);
     assert_int_equal(s.k.candidates_n, 1);
     step_end(&s);
+}
+
+/* The card's directory names so many applications of ours, priorities 1 to 15 in turn. */
+static void directory_of(unsigned n)
+{
+    static char records[8][256], commands[8][16];
+    static struct step_exchange script[10];
+    size_t at = 0, i = 0;
+    script[at++] = (struct step_exchange){PSE, PSE_FCI "019000"};
+    for (unsigned done = 0; done < n; i++) {
+        unsigned some = n - done < 7 ? n - done : 7;
+        int used = snprintf(records[i], sizeof records[i], "70%02X", 15 * some);
+        for (unsigned j = 0; j < some; j++, done++)
+            used += snprintf(records[i] + used, sizeof records[i] - (size_t)used,
+                             "610D4F08" AID_1 "%02X8701%02X", done, done % 15 + 1);
+        (void)snprintf(records[i] + used, sizeof records[i] - (size_t)used, "9000");
+        (void)snprintf(commands[i], sizeof commands[i], "00B2%02X0C00", (unsigned)i + 1);
+        script[at++] = (struct step_exchange){commands[i], records[i]};
+    }
+    (void)snprintf(commands[i], sizeof commands[i], "00B2%02X0C00", (unsigned)i + 1);
+    script[at++] = (struct step_exchange){commands[i], "6A83"};
+    begin(script, at);
+}
+
+static void as_many_as_a_card_may_have_are_offered(void **state)
+{
+    (void)state;
+    directory_of(DP_EMV_CANDIDATES_MAX);
+    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+    step_played(&s);
+    assert_int_equal(emv_candidates_offer(&s.k), EMV_GO_ON);
+    assert_int_equal(s.offers_n, DP_EMV_CANDIDATES_MAX);
+    for (size_t i = 0; i < s.offers_n; i++) {
+        /* the first of each priority, then the second, in the card's order */
+        size_t number = i < 6 ? i / 3 + i % 3 * 15 : 6 / 3 + (i - 6) / 2 + (i - 6) % 2 * 15;
+        assert_int_equal(s.offers[i].aid_n, 8);
+        assert_int_equal(s.offers[i].aid[7], number);
+    }
+    step_end(&s);
+}
+
+/* A choice from which something is missing is none. */
+static void a_card_with_more_is_not_paid_with(void **state)
+{
+    static char answers[DP_EMV_CANDIDATES_MAX + 1][64];
+    static struct step_exchange script[3 + DP_EMV_CANDIDATES_MAX];
+    (void)state;
+    directory_of(DP_EMV_CANDIDATES_MAX + 1);
+    ended(emv_candidates_build(&s.k), DP_EMV_REASON_CARD_DATA);
+    script[0] = (struct step_exchange)NO_PSE;
+    for (unsigned i = 0; i <= DP_EMV_CANDIDATES_MAX; i++) {
+        (void)snprintf(answers[i], sizeof answers[i], "6F0F8408" AID_1 "%02XA5038701019000", i);
+        script[1 + i] = (struct step_exchange){i == 0 ? SELECT_1 : NEXT_1, answers[i]};
+    }
+    script[2 + DP_EMV_CANDIDATES_MAX] = (struct step_exchange){SELECT_2, "6A82"};
+    BEGIN(script);
+    ended(emv_candidates_build(&s.k), DP_EMV_REASON_CARD_DATA);
 }
 
 static void only_blocked_applications_are_no_application(void **state)
@@ -276,6 +333,8 @@ static void the_cards_priority_decides_and_what_fails_is_struck_off(void **state
     assert_int_equal(s.result.summary.aid_n, 8);
     assert_int_equal(emv_data_get(&s.k.data, 0x9F06).n, 7);
     emv_candidate_strike(&s.k);
+    assert_string_equal(s.result.summary.label, ""); /* nor is anything told of it */
+    assert_int_equal(s.result.summary.aid_n, 0);
     ended(emv_application_select(&s.k), DP_EMV_REASON_NO_APPLICATION);
 }
 
@@ -411,6 +470,9 @@ static void languages_and_names_come_for_people(void **state)
     assert_int_equal(emv_application_select(&s.k), EMV_GO_ON);
     assert_string_equal(s.result.summary.languages, "de");
     assert_string_equal(s.result.summary.label, "DEB");
+    /* and goes with it */
+    emv_candidate_strike(&s.k);
+    assert_string_equal(s.result.summary.languages, "nlfr");
     step_end(&s);
 }
 
@@ -439,6 +501,8 @@ int main(void)
         cmocka_unit_test(an_exact_match_alone_is_wanted),
         cmocka_unit_test(another_name_than_asked_for_is_no_occurrence),
         cmocka_unit_test(a_card_that_always_has_a_next_one_is_left),
+        cmocka_unit_test(as_many_as_a_card_may_have_are_offered),
+        cmocka_unit_test(a_card_with_more_is_not_paid_with),
         cmocka_unit_test(only_blocked_applications_are_no_application),
         cmocka_unit_test(the_cards_priority_decides_and_what_fails_is_struck_off),
         cmocka_unit_test(the_customers_choice_decides_first),

@@ -1181,6 +1181,135 @@ static void replayed_cryptogram_is_declined(void **state)
     assert_declined(5, DP_REASON_REPLAY);
 }
 
+/* A co-badged card has a counter for each of its applications: neither is a replay of the other,
+ * and a replay within either is one still. */
+static void each_application_of_a_card_counts_for_itself(void **state)
+{
+    uint16_t first;
+    (void)state;
+    (void)snprintf(w.bin8, sizeof w.bin8, "99990850"); /* a BIN with both brands */
+    w.atc = 500;
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 1)->state, DP_PAY_APPROVED);
+    first = w.atc;
+    w.aid[5] ^= 3;
+    w.atc = 20; /* the other one was used less */
+    world_pay(&w, 2, "S2", 100);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 2)->state, DP_PAY_APPROVED);
+    w.atc = 19; /* below its own */
+    world_pay(&w, 3, "S3", 101);
+    world_tap_offline(&w);
+    assert_declined(3, DP_REASON_INCONSISTENT);
+    w.aid[5] ^= 3;
+    w.atc = (uint16_t)(first - 2); /* above the other's, below its own */
+    world_pay(&w, 4, "S4", 102);
+    world_tap_offline(&w);
+    assert_declined(4, DP_REASON_INCONSISTENT);
+    w.atc = first;
+    world_pay(&w, 5, "S5", 103);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 5)->state, DP_PAY_APPROVED);
+}
+
+/* The cryptogram itself names no application: seen once, it is worth nothing under another name. */
+static void replayed_cryptogram_is_declined_under_another_application(void **state)
+{
+    uint16_t atc = w.atc;
+    (void)state;
+    (void)snprintf(w.bin8, sizeof w.bin8, "99990850");
+    world_pay(&w, 1, "S1", 100);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 1)->state, DP_PAY_APPROVED);
+    w.aid[5] ^= 3;
+    w.atc = atc;
+    world_pay(&w, 2, "S2", 100);
+    world_tap_offline(&w);
+    assert_declined(2, DP_REASON_INCONSISTENT);
+}
+
+static void application_that_was_not_chosen_is_not_paid_with(void **state)
+{
+    struct dp_pay_request q = world_request("S1", 100);
+    (void)state;
+    memcpy(q.aid, w.aid, sizeof w.aid);
+    q.aid_n = sizeof w.aid;
+    q.aid[6] ^= 1;
+    dp_payment_pay(w.p, 1, &q);
+    world_seen(&w);
+    assert_int_equal(w.policy.verdict, DP_EMV_POLICY_DECLINE);
+    world_ended(&w, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    assert_declined(1, DP_REASON_INCONSISTENT);
+    /* nor with one that is shorter than the choice */
+    q = world_request("S2", 100);
+    memcpy(q.aid, w.aid, sizeof w.aid);
+    q.aid_n = sizeof w.aid + 1;
+    dp_payment_pay(w.p, 2, &q);
+    world_seen(&w);
+    assert_int_equal(w.policy.verdict, DP_EMV_POLICY_DECLINE);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_POLICY);
+    assert_declined(2, DP_REASON_INCONSISTENT);
+    /* a beginning is enough */
+    q = world_request("S3", 100);
+    memcpy(q.aid, w.aid, 5);
+    q.aid_n = 5;
+    dp_payment_pay(w.p, 3, &q);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 3)->state, DP_PAY_APPROVED);
+}
+
+/* What no kernel of ours keeps is not kept because a card process says so. */
+static void failed_checks_in_the_tvr_are_not_deferred(void **state)
+{
+    static const struct {
+        size_t byte;
+        uint8_t bit;
+    } bits[] = {{0, 0x40}, {0, 0x10}, {0, 0x08}, {0, 0x04}, {1, 0x40}, {1, 0x20}, {2, 0x80}};
+    (void)state;
+    for (unsigned i = 0; i < sizeof bits / sizeof bits[0]; i++) {
+        char service[8];
+        memset(w.emv_tvr, 0, sizeof w.emv_tvr);
+        w.emv_tvr[bits[i].byte] = bits[i].bit;
+        (void)snprintf(service, sizeof service, "S%u", i);
+        world_pay(&w, i, service, 100);
+        world_tap_deferred(&w);
+        assert_declined(i, DP_REASON_INCONSISTENT);
+    }
+    memset(w.emv_tvr, 0, sizeof w.emv_tvr);
+    w.emv_tvr[2] = 0x10; /* chosen at random */
+    world_pay(&w, 20, "S20", 100);
+    world_tap_deferred(&w);
+    assert_int_equal(world_result(&w, 20)->state, DP_PAY_APPROVED);
+}
+
+static void account_reference_is_whole_or_none(void **state)
+{
+    static const struct {
+        const char *said, *kept;
+    } cases[] = {
+        {"Q1HJZ28RKA1EBL470G9XYG90R5D3E", "Q1HJZ28RKA1EBL470G9XYG90R5D3E"},
+        {"Q1HJZ28RKA1EBL470G9XYG90R5D3", ""},  /* too short */
+        {"q1HJZ28RKA1EBL470G9XYG90R5D3E", ""}, /* no small letters */
+        {"Q1HJZ28RKA1EBL470G9XYG90R5D3 ", ""},
+        {"AAAAA9999010000000018AAAAAAAA", ""}, /* what might be a card number */
+        {"", ""},
+    };
+    struct dp_card_outcome o;
+    (void)state;
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char service[8];
+        (void)snprintf(service, sizeof service, "S%u", i);
+        world_pay(&w, i, service, 100);
+        world_seen(&w);
+        world_say_ended(&w, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE, &o);
+        (void)snprintf(o.summary.par, sizeof o.summary.par, "%s", cases[i].said);
+        dp_payment_card_ended(w.p, &o);
+        w.atc++;
+        assert_string_equal(world_result(&w, i)->par, cases[i].kept);
+    }
+}
+
 static void customers_choice_goes_to_the_card(void **state)
 {
     struct dp_pay_request q = world_request("S1", 100);
@@ -1371,8 +1500,13 @@ int main(void)
         TEST(deferred_payment_under_dual_message_is_forwarded_once),
         TEST(less_than_cda_is_not_approved_without_a_link),
         TEST(failed_authentication_is_not_deferred),
+        TEST(failed_checks_in_the_tvr_are_not_deferred),
         TEST(replayed_cryptogram_is_declined),
+        TEST(each_application_of_a_card_counts_for_itself),
+        TEST(replayed_cryptogram_is_declined_under_another_application),
         TEST(customers_choice_goes_to_the_card),
+        TEST(application_that_was_not_chosen_is_not_paid_with),
+        TEST(account_reference_is_whole_or_none),
         TEST(sales_of_one_card_add_up_for_its_floor_limit),
         TEST(referral_has_a_reason_of_its_own),
         TEST(quiet_restart_writes_nothing),

@@ -338,7 +338,7 @@ static void cryptogram_of(const struct world *w, uint8_t out[8])
 static uint16_t emv_data(const struct world *w, uint8_t cid, uint8_t emv[512])
 {
     const struct dp_emv_transaction *t = &w->order.transaction;
-    uint8_t amount[6], date[3], un[4], cryptogram[8], tvr[5] = {0}, currency[2] = {0x09, 0x78};
+    uint8_t amount[6], date[3], un[4], cryptogram[8], currency[2] = {0x09, 0x78};
     uint8_t atc[2] = {(uint8_t)(w->atc >> 8), (uint8_t)w->atc};
     uint16_t n = 0;
     bcd(w->emv_amount != 0 ? w->emv_amount : t->amount.minor, amount, sizeof amount);
@@ -356,7 +356,7 @@ static uint16_t emv_data(const struct world *w, uint8_t cid, uint8_t emv[512])
     put(emv, &n, "9F26", cryptogram, sizeof cryptogram);
     put(emv, &n, "9F36", atc, sizeof atc);
     put(emv, &n, "9F27", &cid, 1);
-    put(emv, &n, "95", tvr, sizeof tvr);
+    put(emv, &n, "95", w->emv_tvr, sizeof w->emv_tvr);
     if (w->emv_forbidden)
         put(emv, &n, "5A", "\x99\x99\x01\x00\x00\x00\x00\x18", 8);
     return n;

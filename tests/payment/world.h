@@ -56,7 +56,7 @@ struct world {
     enum dp_emv_cvm cvm;
     /* to be changed before a tap: what its EMV data say in place of the truth */
     int64_t emv_amount;
-    uint8_t emv_cid, emv_un_flip;
+    uint8_t emv_cid, emv_un_flip, emv_tvr[5];
     bool emv_forbidden;
 };
 

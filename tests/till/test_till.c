@@ -460,6 +460,9 @@ static void what_is_no_payment_request_never_reaches_the_vault(void **state)
         {EUR_23_50, ",\"SaleToPOIData\":\"aid=A00000\"", "aid"},
         {EUR_23_50, ",\"SaleToPOIData\":\"aid=A00000099902xx\"", "aid"},
         {EUR_23_50, ",\"SaleToPOIData\":\"choose=me\"", "choose"},
+        {EUR_23_50, ",\"SaleToPOIData\":\"aid=\"", "aid"},
+        {EUR_23_50, ",\"SaleToPOIData\":\"aid=&choose=ask\"", "aid"},
+        {EUR_23_50, ",\"SaleToPOIData\":\"choose=\"", "choose"},
         {EUR_23_50, ",\"OperatorID\":\"a234567890123456789012345678901234567890\"", "OperatorID"},
         {EUR_23_50, ",\"OperatorID\":\"\\u00e4\"", "OperatorID"},
         {EUR_23_50, ",\"OperatorID\":\"#num#1\"", "OperatorID"},
@@ -797,6 +800,34 @@ static void events_name_applications_and_speak_the_holders_language(void **state
     hang_up(&c);
 }
 
+/* As many applications as a card may have, with the longest names that JSON makes longer still. */
+static void event_with_all_applications_arrives_whole(void **state)
+{
+    static struct client c;
+    struct dp_pay_event e = {.ui = DP_EMV_UI_CHOOSE,
+                             .service_id = "S123456789",
+                             .languages = "frnlende",
+                             .offers_n = DP_EMV_OFFERS_MAX};
+    size_t n = 0;
+    (void)state;
+    memset(e.application, '"', 16);
+    for (size_t i = 0; i < DP_EMV_OFFERS_MAX; i++) {
+        memset(e.offers[i].aid, 0xA0, sizeof e.offers[i].aid);
+        e.offers[i].aid[15] = (uint8_t)i;
+        e.offers[i].aid_n = 16;
+        memset(e.offers[i].label, '"', 16);
+    }
+    dial(&c);
+    tell(&c, "GET /events HTTP/1.0\r\n\r\n", 24);
+    hear(&c, "doorpay events");
+    dp_till_event(self.till, &e);
+    hear(&c, "]}\n\n");
+    for (const char *at = c.text; (at = strstr(at, "\"confirm\":")) != NULL; at++)
+        n++;
+    assert_int_equal(n, DP_EMV_OFFERS_MAX);
+    hang_up(&c);
+}
+
 static void listeners_never_take_the_place_of_payments(void **state)
 {
     static struct client c[3 * DP_TILL_CONNECTIONS_MAX];
@@ -921,6 +952,7 @@ int main(void)
         TEST(login_diagnosis_totals_settlement_and_admin_answer),
         TEST(events_reach_a_listener_in_order),
         TEST(events_name_applications_and_speak_the_holders_language),
+        TEST(event_with_all_applications_arrives_whole),
         TEST(messages_come_in_the_language_asked_for),
         TEST(customers_choice_reaches_the_vault),
         TEST(listeners_never_take_the_place_of_payments),
