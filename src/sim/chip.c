@@ -44,7 +44,6 @@ int sim_chip_read(struct dp_bytes de55, struct sim_chip *out, uint32_t *wrong)
     static const uint32_t wanted[] = {0x9F02, 0x9F1A, 0x95,   0x5F2A, 0x9A,  0x9C,
                                       0x9F37, 0x82,   0x9F36, 0x9F26, 0x9F10};
     struct sim_tlv e = {0};
-    struct dp_bytes cvr;
     uint32_t seen = 0;
     size_t at = 0;
     int err;
@@ -64,21 +63,29 @@ int sim_chip_read(struct dp_bytes de55, struct sim_chip *out, uint32_t *wrong)
             return DP_ERR_MISSING;
     }
     *wrong = 0x9F10;
-    return sim_iad_parse(out->input.iad, out->input.iad_n, &out->cvn, &cvr);
+    return sim_iad_parse(out->input.iad, out->input.iad_n, &out->iad);
 }
 
 int sim_chip_verify(struct sim_chip *chip, const struct sim_issuer_keys *keys,
                     const struct sim_card_data *card)
 {
     uint8_t ac[8];
-    int err = sim_master_key(keys->ac, card->pan, card->psn, chip->master_ac);
+    int err = sim_card_keys_derive(keys, chip->iad.cvn, chip->iad.key_index, card->pan, card->psn,
+                                   &chip->master);
     if (err == DP_OK)
-        err = sim_master_key(keys->mac, card->pan, card->psn, chip->master_mac);
-    if (err == DP_OK)
-        err = sim_cryptogram(chip->master_ac, &chip->input, ac);
+        err = sim_cryptogram(chip->master.ac, &chip->input, ac);
     if (err == DP_OK && CRYPTO_memcmp(ac, chip->ac, 8) != 0)
         err = DP_ERR_SIGNATURE;
     return err;
+}
+
+static struct sim_session_data session_of(const struct sim_chip *chip)
+{
+    struct sim_session_data s;
+    memcpy(s.atc, chip->input.atc, 2);
+    memcpy(s.un, chip->input.un, 4);
+    memcpy(s.arqc, chip->ac, 8);
+    return s;
 }
 
 int sim_chip_answer(const struct sim_chip *chip, const char *arc, struct sim_buf *out)
@@ -86,8 +93,8 @@ int sim_chip_answer(const struct sim_chip *chip, const char *arc, struct sim_buf
     const uint8_t code[2] = {(uint8_t)arc[0], (uint8_t)arc[1]};
     uint8_t data[16];
     size_t n = 0;
-    int err = sim_issuer_authentication(chip->master_ac, chip->cvn, chip->input.atc, chip->ac, code,
-                                        data, &n);
+    const struct sim_session_data session = session_of(chip);
+    int err = sim_issuer_authentication(chip->master.ac, chip->iad.cvn, &session, code, data, &n);
     if (err != DP_OK)
         return err;
     sim_put_tlv(out, 0x8A, code, 2);
@@ -95,10 +102,18 @@ int sim_chip_answer(const struct sim_chip *chip, const char *arc, struct sim_buf
     return DP_OK;
 }
 
+static void put_script(const uint8_t *command, size_t n, struct sim_buf *out)
+{
+    static struct sim_buf inner;
+    inner.n = 0;
+    sim_put_tlv(&inner, 0x86, command, n);
+    sim_put_tlv_buf(out, 0x72, &inner);
+}
+
 int sim_chip_script(const struct sim_chip *chip, const uint8_t *wanted, size_t n,
                     struct sim_buf *out)
 {
-    static struct sim_buf inner;
+    const struct sim_session_data session = session_of(chip);
     uint8_t command[5 + COMMAND_MAX + 8];
     int err;
     if (n > 0 && (wanted[0] == 0x71 || wanted[0] == 0x72)) {
@@ -110,10 +125,20 @@ int sim_chip_script(const struct sim_chip *chip, const uint8_t *wanted, size_t n
     memcpy(command, wanted, 4);
     command[4] = (uint8_t)(n - 4 + 8);
     memcpy(command + 5, wanted + 4, n - 4);
-    err = sim_script_mac(chip->master_mac, chip->cvn, chip->input.atc, chip->ac, command,
-                         command + 5, n - 4, command + 5 + n - 4);
-    inner.n = 0;
-    sim_put_tlv(&inner, 0x86, command, 5 + n - 4 + 8);
-    sim_put_tlv_buf(out, 0x72, &inner);
+    err = sim_script_mac(chip->master.mac, chip->iad.cvn, &session, command, command + 5, n - 4,
+                         command + 5 + n - 4);
+    put_script(command, 5 + n - 4 + 8, out);
+    return err;
+}
+
+int sim_chip_pin_change(const struct sim_chip *chip, const char *pin, const char *before,
+                        struct sim_buf *out)
+{
+    const struct sim_session_data session = session_of(chip);
+    uint8_t command[64];
+    size_t n = 0;
+    int err = sim_pin_change(&chip->master, chip->iad.cvn, &session, pin, before, command, &n);
+    if (err == DP_OK)
+        put_script(command, n, out);
     return err;
 }

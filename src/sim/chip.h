@@ -5,7 +5,7 @@
 
 #include <doorpay/base.h>
 
-#include "issuer.h"
+#include "issuer_script.h"
 #include "pack.h"
 #include "seal.h"
 
@@ -14,8 +14,8 @@ struct sim_chip {
     uint8_t ac[8];
     int cid;              /* 9F27; -1: not sent */
     bool carries_card_no; /* 57, 5A or 56 stand in it */
-    enum sim_cvn cvn;
-    uint8_t master_ac[16], master_mac[16]; /* after sim_chip_verify */
+    struct sim_iad iad;
+    struct sim_card_keys master; /* after sim_chip_verify */
 };
 
 /* *wrong names the tag that is missing, twice there or of a wrong length. DP_ERR_FORMAT,
@@ -31,5 +31,9 @@ DP_MUST_USE int sim_chip_answer(const struct sim_chip *chip, const char *arc, st
  * header bytes and data, which gets its MAC and stands in a template 72. */
 DP_MUST_USE int sim_chip_script(const struct sim_chip *chip, const uint8_t *wanted, size_t n,
                                 struct sim_buf *out);
+
+/* PIN CHANGE in a template 72; before NULL: without the PIN before. */
+DP_MUST_USE int sim_chip_pin_change(const struct sim_chip *chip, const char *pin,
+                                    const char *before, struct sim_buf *out);
 
 #endif

@@ -141,9 +141,9 @@ uint16_t sim_contactless(struct sim_card *card, struct sim_buf *out)
     cid = decide(card, &w);
     qualifiers(card, &w, ctq);
     sim_issuer_application_data(card, cid, 0xFF);
-    if (sim_cryptogram(a->master_ac, &card->t.input, ac) != DP_OK)
+    if (sim_cryptogram(a->master.ac, &card->t.input, ac) != DP_OK)
         return 0x6F00;
-    memcpy(card->t.arqc, ac, 8);
+    sim_first_cryptogram(card, ac);
     sign = a->profile->oda == SIM_ODA_FDDA &&
            (cid == SIM_TC ||
             (cid == SIM_ARQC && a->profile->fdda_online && (w.ttq[0] & TTQ1_ODA_FOR_ONLINE) != 0));

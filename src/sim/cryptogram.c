@@ -4,6 +4,7 @@
 
 #include <openssl/sha.h>
 
+#include "base/assert.h"
 #include "emvcert.h"
 #include "virtual.h"
 
@@ -49,16 +50,29 @@ void sim_issuer_application_data(struct sim_card *card, uint8_t first, uint8_t s
     struct sim_ac_input *in = &card->t.input;
     uint8_t cvr = verification_byte(first, second);
     uint8_t failed = card->t.issuer_checked && !card->t.issuer_good;
-    memset(in->iad, 0, sizeof in->iad);
-    if (p->cvn == SIM_CVN_20) {
-        const uint8_t head[] = {0x01, SIM_CVN_20, cvr, 0, 0, 0, failed};
-        memcpy(in->iad, head, sizeof head);
-        in->iad_n = 18;
+    struct sim_iad iad;
+    uint8_t *to;
+    in->iad_n = sim_iad_make(p->cvn, p->key_index, in->iad);
+    DP_ASSERT(sim_iad_parse(in->iad, in->iad_n, &iad) == DP_OK);
+    to = in->iad + (iad.cvr.p - in->iad);
+    if (iad.cvr.n == 4) { /* its length, three bytes */
+        to[0] = 0x03;
+        to[1] = cvr;
+        to[2] = (uint8_t)(failed << 3);
     } else {
-        const uint8_t all[] = {0x06, 0x01, (uint8_t)p->cvn, 0x03, cvr, (uint8_t)(failed << 3), 0};
-        memcpy(in->iad, all, sizeof all);
-        in->iad_n = sizeof all;
+        to[0] = cvr;
+        to[4] = failed;
     }
+    if (iad.counters.n > 0) /* transactions so far */
+        in->iad[iad.counters.p - in->iad + 7] = (uint8_t)card->cryptograms;
+}
+
+void sim_first_cryptogram(struct sim_card *card, const uint8_t ac[8])
+{
+    struct sim_session_data *s = &card->t.session;
+    memcpy(s->atc, card->t.input.atc, 2);
+    memcpy(s->un, card->t.input.un, 4);
+    memcpy(s->arqc, ac, 8);
 }
 
 static int make_cryptogram(struct sim_card *card, uint8_t first, uint8_t second, uint8_t ac[8])
@@ -69,7 +83,7 @@ static int make_cryptogram(struct sim_card *card, uint8_t first, uint8_t second,
     in->atc[1] = (uint8_t)card->atc;
     memcpy(in->aip, aip->value, 2);
     sim_issuer_application_data(card, first, second);
-    return sim_cryptogram(card->selected->master_ac, in, ac);
+    return sim_cryptogram(card->selected->master.ac, in, ac);
 }
 
 /* ---- decisions ---- */
@@ -104,12 +118,11 @@ static void check_issuer(struct sim_card *card, const uint8_t *data, size_t n)
 {
     struct sim_transaction *t = &card->t;
     const struct sim_application_profile *p = card->selected->profile;
-    if (p->cvn == SIM_CVN_18 && n == 10)
+    if (sim_version(p->cvn)->arpc_method == 2 && n == 10)
         n = 8; /* the list's two padding bytes */
     t->issuer_checked = true;
-    t->issuer_good =
-        sim_check_issuer_authentication(card->selected->master_ac, p->cvn, t->input.atc, t->arqc,
-                                        data, n, &t->issuer_approves) == DP_OK;
+    t->issuer_good = sim_check_issuer_authentication(card->selected->master.ac, p->cvn, &t->session,
+                                                     data, n, &t->issuer_approves) == DP_OK;
     if (t->issuer_good)
         card->last_online_atc = card->atc;
 }
@@ -224,7 +237,7 @@ uint16_t sim_generate_ac(struct sim_card *card, const struct sim_apdu *c, struct
     if (err != DP_OK)
         return 0x6F00;
     if (!second)
-        memcpy(t->arqc, ac, 8);
+        sim_first_cryptogram(card, ac);
     card->phase = cid == SIM_ARQC ? SIM_PHASE_ONLINE : SIM_PHASE_DONE;
     card->cryptograms += cid != SIM_ARQC;
     if ((c->p1 & P1_CDA) == 0 || cid == SIM_AAC || a->profile->oda != SIM_ODA_CDA)
@@ -282,14 +295,21 @@ static bool script_is_the_issuers(const struct sim_card *card, const struct sim_
     uint8_t mac[8];
     if (c->n < 8)
         return false;
-    return sim_script_mac(card->selected->master_mac, card->selected->profile->cvn, t->input.atc,
-                          t->arqc, header, c->data, c->n - 8, mac) == DP_OK &&
+    return sim_script_mac(card->selected->master.mac, card->selected->profile->cvn, &t->session,
+                          header, c->data, c->n - 8, mac) == DP_OK &&
            memcmp(mac, c->data + c->n - 8, 8) == 0;
+}
+
+static bool new_pin(struct sim_card *card, const struct sim_apdu *c)
+{
+    struct sim_application *a = card->selected;
+    return sim_pin_change_take(&a->master, a->profile->cvn, &card->t.session, c->p2, c->data,
+                               c->n - 8, a->pin) == DP_OK;
 }
 
 uint16_t sim_issuer_command(struct sim_card *card, const struct sim_apdu *c)
 {
-    if (card->selected == NULL || all_zero(card->t.arqc, 8))
+    if (card->selected == NULL || all_zero(card->t.session.arqc, 8))
         return 0x6985;
     if (!script_is_the_issuers(card, c))
         return 0x6988;
@@ -302,6 +322,10 @@ uint16_t sim_issuer_command(struct sim_card *card, const struct sim_apdu *c)
         break;
     case 0x16:
         card->card_blocked = true;
+        break;
+    case 0x24:
+        if (!new_pin(card, c))
+            return 0x6A80;
         break;
     case 0xDA: /* PUT DATA, UPDATE RECORD: taken and counted */
     case 0xDC:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "faults.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "text.h"
@@ -101,6 +102,25 @@ static int set_script(struct sim_faults *f, char **at)
     return DP_OK;
 }
 
+static bool is_pin(const char *text)
+{
+    size_t n = strlen(text);
+    return n >= SIM_PIN_MIN && n <= SIM_PIN_MAX && strspn(text, "0123456789") == n;
+}
+
+/* NEW [BEFORE], into the next answer */
+static int set_pin_change(struct sim_faults *f, char **at)
+{
+    const char *pin = sim_text_next(at), *before = sim_text_next(at);
+    if (pin == NULL || !is_pin(pin) || (before != NULL && !is_pin(before)) ||
+        sim_text_next(at) != NULL)
+        return DP_ERR_FORMAT;
+    (void)snprintf(f->pin, sizeof f->pin, "%s", pin);
+    (void)snprintf(f->pin_before, sizeof f->pin_before, "%s", before != NULL ? before : "");
+    f->pin_left = 1;
+    return DP_OK;
+}
+
 static int set_delay(struct sim_faults *f, char **at)
 {
     unsigned ms;
@@ -136,6 +156,8 @@ int sim_faults_command(struct sim_faults *f, char *command)
         return set_delay(f, &at);
     if (strcmp(word, "script") == 0)
         return set_script(f, &at);
+    if (strcmp(word, "pin-change") == 0)
+        return set_pin_change(f, &at);
     if (strcmp(word, "rules") == 0)
         return clear(f, &at);
     return DP_ERR_NOT_FOUND;

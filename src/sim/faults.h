@@ -6,6 +6,8 @@
 
 #include <doorpay/base.h>
 
+#include "issuer_script.h"
+
 enum sim_fault {
     SIM_FAULT_DROP,        /* taken, never answered */
     SIM_FAULT_LOSE,        /* not even taken */
@@ -33,6 +35,8 @@ struct sim_faults {
     uint8_t script[SIM_SCRIPT_MAX];
     size_t script_n;
     unsigned script_left;
+    char pin[SIM_PIN_MAX + 1], pin_before[SIM_PIN_MAX + 1]; /* none before: empty */
+    unsigned pin_left;
 };
 
 /* One command, taken apart in place. DP_ERR_NOT_FOUND: none of these words; DP_ERR_FORMAT: one of

@@ -451,6 +451,11 @@ static int issuer_answer(struct job *j)
         f->script_left--;
         err = sim_chip_script(&j->chip, f->script, f->script_n, &j->de55);
     }
+    if (err == DP_OK && f->pin_left > 0) {
+        f->pin_left--;
+        err = sim_chip_pin_change(&j->chip, f->pin, f->pin_before[0] != '\0' ? f->pin_before : NULL,
+                                  &j->de55);
+    }
     if (err == DP_OK)
         sim_iso_set(&j->out, 55, j->de55.p, j->de55.n);
     return err;

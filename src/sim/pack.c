@@ -67,6 +67,14 @@ void sim_put_tlv(struct sim_buf *b, uint32_t tag, const void *value, size_t n)
     sim_put(b, value, n);
 }
 
+void sim_put_simple_tlv(struct sim_buf *b, uint32_t tag, const void *value, size_t n)
+{
+    DP_ASSERT(n <= 255);
+    put_tag(b, tag);
+    sim_put_u8(b, (uint8_t)n);
+    sim_put(b, value, n);
+}
+
 void sim_put_tlv_buf(struct sim_buf *b, uint32_t tag, const struct sim_buf *value)
 {
     sim_put_tlv(b, tag, value->p, value->n);
@@ -86,6 +94,14 @@ static int read_tag(const uint8_t *p, size_t end, size_t *at, uint32_t *tag)
     return DP_OK;
 }
 
+static int read_one_byte(const uint8_t *p, size_t end, size_t *at, size_t *n)
+{
+    if (*at >= end)
+        return DP_ERR_FORMAT;
+    *n = p[(*at)++];
+    return DP_OK;
+}
+
 static int read_length(const uint8_t *p, size_t end, size_t *at, size_t *n)
 {
     size_t more;
@@ -95,14 +111,16 @@ static int read_length(const uint8_t *p, size_t end, size_t *at, size_t *n)
     if (*n < 0x80)
         return DP_OK;
     more = *n & 0x7F;
-    if (more == 0 || more > 2 || more > end - *at)
+    if (more == 0 || more > 4 || more > end - *at)
         return DP_ERR_FORMAT;
     for (*n = 0; more > 0; more--)
         *n = *n << 8 | p[(*at)++];
     return DP_OK;
 }
 
-int sim_tlv_next(const uint8_t *p, size_t end, size_t *at, struct sim_tlv *out)
+typedef int length_fn(const uint8_t *p, size_t end, size_t *at, size_t *n);
+
+static int next(const uint8_t *p, size_t end, size_t *at, length_fn *length, struct sim_tlv *out)
 {
     size_t i = *at;
     while (i < end && p[i] == 0)
@@ -111,12 +129,22 @@ int sim_tlv_next(const uint8_t *p, size_t end, size_t *at, struct sim_tlv *out)
         return DP_ERR_NOT_FOUND;
     out->at = i;
     out->constructed = (p[i] & 0x20) != 0;
-    if (read_tag(p, end, &i, &out->tag) != DP_OK || read_length(p, end, &i, &out->n) != DP_OK ||
+    if (read_tag(p, end, &i, &out->tag) != DP_OK || length(p, end, &i, &out->n) != DP_OK ||
         out->n > end - i)
         return DP_ERR_FORMAT;
     out->value = i;
     *at = i + out->n;
     return DP_OK;
+}
+
+int sim_tlv_next(const uint8_t *p, size_t end, size_t *at, struct sim_tlv *out)
+{
+    return next(p, end, at, read_length, out);
+}
+
+int sim_simple_tlv_next(const uint8_t *p, size_t end, size_t *at, struct sim_tlv *out)
+{
+    return next(p, end, at, read_one_byte, out);
 }
 
 /* The templates that lie around an element, outermost first. */

@@ -20,6 +20,8 @@ void sim_put_fill(struct sim_buf *b, uint8_t v, size_t n);
 
 /* ---- BER-TLV as EMV uses it ---- */
 void sim_put_tlv(struct sim_buf *b, uint32_t tag, const void *value, size_t n);
+/* The length in one byte, up to 255, as data object lists and some hosts' fields have it. */
+void sim_put_simple_tlv(struct sim_buf *b, uint32_t tag, const void *value, size_t n);
 void sim_put_tlv_buf(struct sim_buf *b, uint32_t tag, const struct sim_buf *value);
 
 struct sim_tlv {
@@ -29,9 +31,11 @@ struct sim_tlv {
     size_t value; /* where the value begins */
     size_t n;     /* bytes of value */
 };
-/* The element at *at within [0, end); *at moves behind it. DP_ERR_FORMAT when it does not fit,
- * DP_ERR_NOT_FOUND at the end. */
+/* The element at *at within [0, end); *at moves behind it. DP_ERR_FORMAT when it does not fit or
+ * its length is of the indefinite form (80), DP_ERR_NOT_FOUND at the end. */
 DP_MUST_USE int sim_tlv_next(const uint8_t *p, size_t end, size_t *at, struct sim_tlv *out);
+/* ... whose length is one byte. */
+DP_MUST_USE int sim_simple_tlv_next(const uint8_t *p, size_t end, size_t *at, struct sim_tlv *out);
 /* The first element of that tag, at any depth (templates are entered). DP_ERR_NOT_FOUND. */
 DP_MUST_USE int sim_tlv_find(const uint8_t *p, size_t n, uint32_t tag, struct sim_tlv *out);
 /* Puts another value into the first element of that tag and mends the lengths of the templates

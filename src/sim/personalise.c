@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/crypto.h>
+
 #include "base/hex.h"
 #include "base/log.h"
 #include "emvcert.h"
@@ -96,7 +98,7 @@ static int card_number(app *a)
 /* Application interchange profile: byte 1 of what the card can do. */
 static int interchange_profile(app *a)
 {
-    uint8_t aip[2] = {0x10, 0};
+    uint8_t aip[2] = {0x10, a->profile->stripe ? 0x80 : 0};
     switch (a->profile->oda) {
     case SIM_ODA_SDA:
         aip[0] |= 0x40;
@@ -382,9 +384,9 @@ static int issuer_masters(app *a, const char *keys)
     if (err != DP_OK)
         dp_log(DP_LOG_ERROR, "%s: issuer keys: %s", keys, dp_strerr(err));
     if (err == DP_OK)
-        err = sim_master_key(k.ac, a->profile->pan, a->profile->psn, a->master_ac);
-    if (err == DP_OK)
-        err = sim_master_key(k.mac, a->profile->pan, a->profile->psn, a->master_mac);
+        err = sim_card_keys_derive(&k, a->profile->cvn, a->profile->key_index, a->profile->pan,
+                                   a->profile->psn, &a->master);
+    OPENSSL_cleanse(&k, sizeof k);
     return err;
 }
 
@@ -396,6 +398,7 @@ int sim_personalise(const struct sim_application_profile *profile, bool contactl
     out->profile = profile;
     out->contactless = contactless;
     out->elements = profile->elements;
+    memcpy(out->pin, profile->pin, sizeof out->pin);
     err = preset(out);
     if (err == DP_OK)
         err = card_number(out);

@@ -18,7 +18,9 @@ struct sim_application {
     uint8_t afl[SIM_AFL_MAX];
     size_t afl_n;
     struct sim_rsa icc;
-    uint8_t master_ac[16], master_mac[16];
+    struct sim_card_keys master;
+    char
+        pin[SIM_PIN_MAX + 1]; /* the issuer changes it by script; no terminal of ours asks for it */
 };
 
 /* Reads the keys it needs from the directory, signs the certificates. Errors are logged. */

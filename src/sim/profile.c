@@ -117,11 +117,29 @@ static int set_oda(app *a, char *value)
 
 static int set_cvn(app *a, char *value)
 {
-    static const char *const words[] = {"10", "18", "20", NULL};
-    static const enum sim_cvn values[] = {SIM_CVN_10, SIM_CVN_18, SIM_CVN_20};
+    return sim_version_named(value, &a->cvn) != NULL ? DP_OK : DP_ERR_FORMAT;
+}
+
+static int set_derivation(app *a, char *value)
+{
+    static const char *const words[] = {"usual", "a", NULL};
     int at = 0, err = word(value, words, &at);
-    a->cvn = values[at];
+    a->key_index = at == 1 ? SIM_DKI_FORCE_A : SIM_DKI;
     return err;
+}
+
+static int set_pin(app *a, char *value)
+{
+    size_t n = strlen(value);
+    if (n < SIM_PIN_MIN || n > SIM_PIN_MAX || strspn(value, "0123456789") != n)
+        return DP_ERR_FORMAT;
+    memcpy(a->pin, value, n + 1);
+    return DP_OK;
+}
+
+static int set_stripe(app *a, char *value)
+{
+    return sim_text_bool(value, &a->stripe);
 }
 
 static int set_issuer_authentication(app *a, char *value)
@@ -208,6 +226,9 @@ static const struct {
     {"keys", set_chain},
     {"oda", set_oda},
     {"cvn", set_cvn},
+    {"derivation", set_derivation},
+    {"pin", set_pin},
+    {"stripe", set_stripe},
     {"issuer_authentication", set_issuer_authentication},
     {"format", set_format},
     {"offline", set_offline},
@@ -347,6 +368,8 @@ int sim_profile_load(const char *path, struct sim_profile *out)
                     .priority = 1,
                     .oda = SIM_ODA_CDA,
                     .cvn = SIM_CVN_20,
+                    .key_index = SIM_DKI,
+                    .pin = "0000",
                     .online_above = -1,
                     .decline_above = -1,
                     .unable = SIM_DECLINE};

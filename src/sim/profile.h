@@ -5,7 +5,7 @@
 
 #include <doorpay/base.h>
 
-#include "issuer.h"
+#include "issuer_script.h"
 
 #define SIM_APPLICATIONS_MAX 8
 #define SIM_ELEMENTS_MAX     96
@@ -67,10 +67,13 @@ struct sim_application_profile {
     unsigned chain; /* which CA, issuer and card keys */
     enum sim_oda oda;
     enum sim_cvn cvn;
-    bool external_authenticate;          /* else tag 91 comes in CDOL2 */
-    bool format1;                        /* GPO and plain GENERATE AC answers in template 80 */
-    enum sim_answer offline;             /* when the terminal offers a TC */
-    bool declines;                       /* AAC to everything */
+    uint8_t key_index; /* SIM_DKI: names the derivation */
+    char pin[SIM_PIN_MAX + 1];
+    bool stripe;                /* contactless: the magnetic stripe's data and no cryptogram */
+    bool external_authenticate; /* else tag 91 comes in CDOL2 */
+    bool format1;               /* GPO and plain GENERATE AC answers in template 80 */
+    enum sim_answer offline;    /* when the terminal offers a TC */
+    bool declines;              /* AAC to everything */
     int64_t online_above, decline_above; /* minor units; -1: never */
     enum sim_arpc_rule arpc;
     enum sim_answer unable; /* terminal could not go online and asks for a TC */

@@ -264,7 +264,7 @@ uint16_t sim_initiate(struct sim_card *card, const struct sim_apdu *c, struct si
     card->atc++;
     store_counter(card);
     card->phase = SIM_PHASE_INITIATED;
-    if (a->contactless)
+    if (a->contactless && !a->profile->stripe)
         return sim_contactless(card, out);
     aip = sim_element(&a->elements, 0x82);
     body.n = 0;
@@ -275,6 +275,9 @@ uint16_t sim_initiate(struct sim_card *card, const struct sim_apdu *c, struct si
     } else {
         sim_put_tlv(&body, 0x82, aip->value, aip->n);
         sim_put_tlv(&body, 0x94, a->afl, a->afl_n);
+        if (a->profile->stripe)
+            sim_put_tlv(&body, 0x57, sim_element(&a->elements, 0x57)->value,
+                        sim_element(&a->elements, 0x57)->n);
         sim_put_tlv_buf(out, 0x77, &body);
     }
     return 0x9000;
@@ -327,6 +330,8 @@ static uint16_t dispatch(struct sim_card *card, const struct sim_apdu *c, struct
         return sim_initiate(card, c, out);
     case 0x80AE:
         return cryptogram_and_store(card, c, out);
+    case 0x802A:
+        return sim_compute_checksum(card, c, out);
     case 0x80CA:
         return get_data(card, c, out);
     default:

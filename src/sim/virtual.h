@@ -20,7 +20,8 @@ struct sim_transaction {
     uint8_t pdol[256], cdol1[256], cdol2[256];
     size_t pdol_n, cdol1_n, cdol2_n;
     struct sim_ac_input input;
-    uint8_t first_cid, arqc[8];
+    uint8_t first_cid;
+    struct sim_session_data session; /* of the first cryptogram; its arqc is zeros before */
     bool issuer_checked, issuer_good, issuer_approves; /* tag 91, by either way */
     unsigned scripts;
 };
@@ -64,11 +65,15 @@ void sim_dol_value(const struct sim_element *dol, const uint8_t *values, uint32_
                    size_t n);
 /* Each returns the status word. */
 uint16_t sim_initiate(struct sim_card *card, const struct sim_apdu *c, struct sim_buf *out);
+/* Keeps what the session's keys come from. */
+void sim_first_cryptogram(struct sim_card *card, const uint8_t ac[8]);
 uint16_t sim_generate_ac(struct sim_card *card, const struct sim_apdu *c, struct sim_buf *out);
 uint16_t sim_internal_authenticate(struct sim_card *card, const struct sim_apdu *c,
                                    struct sim_buf *out);
 uint16_t sim_external_authenticate(struct sim_card *card, const struct sim_apdu *c);
 uint16_t sim_issuer_command(struct sim_card *card, const struct sim_apdu *c);
+/* COMPUTE CRYPTOGRAPHIC CHECKSUM of a card in stripe mode. */
+uint16_t sim_compute_checksum(struct sim_card *card, const struct sim_apdu *c, struct sim_buf *out);
 /* Contactless: the cryptogram, and signature, with GET PROCESSING OPTIONS. */
 uint16_t sim_contactless(struct sim_card *card, struct sim_buf *out);
 

@@ -163,7 +163,7 @@ static void chip_data(int64_t amount, bool tc, struct dp_record *r)
     in.iad_n = 7;
     memcpy(in.iad, "\x06\x01\x12\0\0\0\0", 7);
     assert_int_equal(sim_issuer_keys_load(TEST_KEYS, &keys), DP_OK);
-    assert_int_equal(sim_master_key(keys.ac, PAN, 1, master), DP_OK);
+    assert_int_equal(sim_master_key(SIM_OPTION_A_OR_B, keys.ac, PAN, 1, master), DP_OK);
     assert_int_equal(sim_cryptogram(master, &in, ac), DP_OK);
     sim_put_tlv(b, 0x9F02, in.amount, 6);
     sim_put_tlv(b, 0x9F03, in.other, 6);

@@ -50,11 +50,22 @@ static void a_card_that_offers_nothing_else_is_not_paid_with(void **state)
     }
 }
 
+/* ... neither one that speaks it rightly, with a number that changes (CVC3). */
+static void a_real_stripe_card_is_not_paid_with(void **state)
+{
+    open_card("stripe");
+    sim_payment_expect(&p, DP_EMV_TRY_OTHER_INTERFACE, DP_EMV_REASON_CARD_DATA);
+    assert_non_null(sim_payment_command(&p, 0xA8, 1, NULL));
+    assert_null(sim_payment_command(&p, 0xB2, 1, NULL));
+    assert_null(sim_payment_command(&p, 0x2A, 1, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_terminal_never_says_that_it_speaks_it),
         cmocka_unit_test(a_card_that_offers_nothing_else_is_not_paid_with),
+        cmocka_unit_test(a_real_stripe_card_is_not_paid_with),
     };
     return cmocka_run_group_tests_name("A08", tests, NULL, NULL);
 }

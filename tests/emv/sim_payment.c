@@ -219,7 +219,7 @@ static bool cryptogram_is_good(const struct sim_payment *p, struct dp_bytes emv)
     assert_true(iad.n <= sizeof in.iad);
     memcpy(in.iad, iad.p, iad.n);
     in.iad_n = iad.n;
-    return sim_cryptogram(p->card.selected->master_ac, &in, wanted) == DP_OK &&
+    return sim_cryptogram(p->card.selected->master.ac, &in, wanted) == DP_OK &&
            memcmp(wanted, got, 8) == 0;
 }
 
@@ -227,11 +227,10 @@ static void answer_card(struct sim_payment *p, struct dp_emv_online_answer *answ
 {
     const struct sim_application *a = p->card.selected;
     const char *arc = p->arc[0] != '\0' ? p->arc : p->issuer == ISSUER_DECLINES ? "05" : "00";
-    uint8_t atc[2] = {(uint8_t)(p->card.atc >> 8), (uint8_t)p->card.atc};
     size_t n = 0;
     answer->approved = p->issuer != ISSUER_DECLINES;
     memcpy(answer->arc, arc, 3);
-    assert_int_equal(sim_issuer_authentication(a->master_ac, a->profile->cvn, atc, p->card.t.arqc,
+    assert_int_equal(sim_issuer_authentication(a->master.ac, a->profile->cvn, &p->card.t.session,
                                                (const uint8_t *)arc, answer->issuer_authentication,
                                                &n),
                      DP_OK);

@@ -376,7 +376,7 @@ static void an_arqc_without_a_link_is_deferred(void **state)
     sim_payment_expect(&p, DP_EMV_DEFERRED, DP_EMV_REASON_NO_LINK);
     assert_int_equal(
         dp_tlv_find((struct dp_bytes){p.result.emv, p.result.emv_n}, 0x9F26, &cryptogram), DP_OK);
-    assert_memory_equal(cryptogram.p, p.card.t.arqc, 8);
+    assert_memory_equal(cryptogram.p, p.card.t.session.arqc, 8);
     assert_true(p.result.card.track2_n > 0 && !p.result.went_online);
     open_card("qvsdc-online");
     p.issuer = ISSUER_SILENT;

@@ -146,7 +146,7 @@ class Tap:
 
     atc = 0
 
-    def __init__(self, amount, pan="9999020000000010", psn=1, kind=0x80, cvn=20, virtual=None):
+    def __init__(self, amount, pan="9999020000000010", psn=1, kind=0x80, cvn="20", virtual=None):
         if virtual is not None:
             card = emv.Card(virtual)
             p = emv.Payment(card, amount)
@@ -158,7 +158,7 @@ class Tap:
                 self.tags["5A"] = bytes.fromhex(track2.split("d")[0])
         else:
             Tap.atc += 1
-            iad = {20: "0114" + "80" + "00" * 15, 18: "06011203800000", 10: "06010A03800000"}[cvn]
+            iad = {"20": "0114" + "80" + "00" * 15, "18": "06011203800000"}[cvn]
             self.sent = emv.terminal_data(amount)
             self.tags = {"5A": bytes.fromhex(pan), "5F34": bytes([psn]), "82": b"\x19\x80"}
             self.answer = {"9F27": bytes([kind]), "9F36": Tap.atc.to_bytes(2, "big"),
@@ -385,7 +385,8 @@ def approves_and_answers_the_card():
             answer = t.ask(t.payment(tap), "000")
             assert len(answer[38].strip()) == 6
             told = dict(emv.tlvs(answer[55]))
-            assert told["8A"] == b"00" and told["91"] == emv.arpc(tap.tags, tap.answer, b"00")
+            assert told["8A"] == b"00"
+            assert told["91"] == emv.arpc(tap.tags, tap.sent, tap.answer, b"00")
             if virtual == "cda-online":
                 tc = tap.payment.generate(0x40, second=True, issuer=told["91"], arc=told["8A"])
                 tap.payment.check(tc, 0x40)
@@ -400,12 +401,39 @@ def approves_and_answers_the_card():
 def knows_every_cryptogram_version():
     a, t = session()
     with a:
-        for cvn in (10, 18, 20):
-            tap = Tap(700, cvn=cvn)
+        for cvn in emv.CVNS:
+            path = emv.altered_profile(a.folder, "cda-online", cvn=cvn)
+            tap = Tap(700, virtual=path)
             told = dict(emv.tlvs(t.ask(t.payment(tap), "000")[55]))
-            assert told["91"] == emv.arpc(tap.tags, tap.answer, b"00"), cvn
+            assert emv.cvn_of(tap.answer["9F10"])[0] == cvn
+            assert told["91"] == emv.arpc(tap.tags, tap.sent, tap.answer, b"00"), cvn
+            tc = tap.payment.generate(0x40, second=True, issuer=told["91"], arc=told["8A"])
+            tap.payment.check(tc, 0x40)
+            tap.card.close()
+        t.ask(t.payment(Tap(700, cvn="18")), "000")
         t.ask(t.payment(Tap(700, pan="9999040000000018", psn=0)), "000")
-        agrees(a, captured=2800)
+        agrees(a, captured=700 * (len(emv.CVNS) + 2))
+
+
+def changes_a_pin_by_script_in_every_cryptogram_version():
+    a, t = session()
+    with a:
+        for cvn in emv.CVNS:
+            for before in ((), ("4821",)):
+                tap = Tap(700, virtual=emv.altered_profile(a.folder, "cda-online", cvn=cvn,
+                                                           pin="4821"))
+                a.do(" ".join(("pin-change", "73490", *before)))
+                told = dict(emv.tlvs(t.ask(t.payment(tap), "000")[55]))
+                command = dict(emv.tlvs(told["72"]))["86"]
+                assert command[:4] == (b"\x84\x24\0\1" if before else b"\x84\x24\0\2")
+                assert emv.pin_of(tap.tags, tap.answer, command, *before) == "73490", cvn
+                wrong = bytearray(command)
+                wrong[-1] ^= 1
+                assert tap.card.raw(bytes(wrong)).hex() == "6988", cvn
+                assert tap.card.raw(command).hex() == "9000", cvn
+                tap.card.close()
+        for words in ("123", "12345 1", "12a45", ""):
+            assert not a.tell("pin-change " + words)["ok"], words
 
 
 def takes_card_data_in_the_clear():
@@ -435,7 +463,7 @@ def declines_by_rule():
             answer = t.ask(t.payment(tap), action)
             told = dict(emv.tlvs(answer[55]))
             arc = b"00" if action == "000" else b"05"
-            assert told["8A"] == arc and told["91"] == emv.arpc(tap.tags, tap.answer, arc)
+            assert told["8A"] == arc and told["91"] == emv.arpc(tap.tags, tap.sent, tap.answer, arc)
             assert (38 in answer) == (action == "000")
         a.do("refuse-deferred 190")
         t.ask(t.payment(Tap(1000)), "000")
@@ -1122,7 +1150,8 @@ def ends_cleanly():
 
 
 TESTS = [
-    approves_and_answers_the_card, knows_every_cryptogram_version, takes_card_data_in_the_clear,
+    approves_and_answers_the_card, knows_every_cryptogram_version,
+    changes_a_pin_by_script_in_every_cryptogram_version, takes_card_data_in_the_clear,
     declines_by_rule, refuses_a_wrong_cryptogram, refuses_a_cryptogram_seen_before,
     sealed_data_open_for_their_own_message_only, refuses_a_wrong_mac,
     refuses_a_key_serial_number_that_does_not_rise, table_of_fields_is_held,

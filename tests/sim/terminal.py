@@ -16,6 +16,7 @@ import warnings
 
 warnings.filterwarnings("ignore")
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: E402
+from cryptography.hazmat.primitives.cmac import CMAC  # noqa: E402
 
 SIM, CARDS = sys.argv[1], sys.argv[2]
 KEYS = None
@@ -81,6 +82,17 @@ def des3(key, data, decrypt=False):
     c = Cipher(algorithms.TripleDES(key), modes.ECB())
     c = c.decryptor() if decrypt else c.encryptor()
     return c.update(data) + c.finalize()
+
+
+def aes_block(key, data):
+    c = Cipher(algorithms.AES(key), modes.ECB()).encryptor()
+    return c.update(data) + c.finalize()
+
+
+def cmac(key, data):
+    c = CMAC(algorithms.AES(key))
+    c.update(data)
+    return c.finalize()[:8]
 
 
 def xor(a, b):
@@ -226,39 +238,130 @@ def hex_file(name):
         return bytes.fromhex(f.read().strip())
 
 
-def master(name, tags):
-    y = bytes.fromhex((tags["5A"].hex().rstrip("f") + "%02x" % tags["5F34"][0])[-16:])
+def master(name, tags, aes=False):
+    digits = tags["5A"].hex().rstrip("f") + "%02x" % tags["5F34"][0]
     key = hex_file(name)
-    return des3(key, y) + des3(key, xor(y, b"\xff" * 8))
+    if aes:
+        return aes_block(key, bytes.fromhex(digits.rjust(32, "0")))
+    y = bytes.fromhex(digits[-16:])
+    return odd_parity(des3(key, y) + des3(key, xor(y, b"\xff" * 8)))
 
 
-def ac_key(cvn, tags, atc):
-    key = master("issuer-ac.hex", tags)
-    if cvn == 10:
-        return key
-    r = atc + bytes(6)
+def odd_parity(key):
+    return bytes(b if bin(b).count("1") % 2 else b ^ 1 for b in key)
+
+
+def common_key(key, r, aes=False):
+    if aes:
+        return aes_block(key, r + bytes(8))
     return des3(key, r[:2] + b"\xf0" + r[3:]) + des3(key, r[:2] + b"\x0f" + r[3:])
 
 
+def tree_key(key, atc):
+    """Four branches, eight levels: two bits of the counter each."""
+    def one(parent, grandparent, digit):
+        return des3(parent, grandparent[:7] + bytes([grandparent[7] ^ digit])) + \
+            des3(parent, grandparent[8:15] + bytes([grandparent[15] ^ digit ^ 0xF0]))
+    counter, levels = int.from_bytes(atc, "big"), [bytes(16), key]
+    for shift in range(14, -1, -2):
+        levels.append(one(levels[-1], levels[-2], counter >> shift & 3))
+    return xor(levels[-1], levels[-3])
+
+
 def cvn_of(iad):
-    return iad[2] if iad[0] == 6 else iad[1]
+    """The version as a card profile names it, where its CVR begins and ends, and its counters."""
+    if iad[0] == 6:
+        return {10: "10", 18: "18"}[iad[2]], iad[3:7], b""
+    if iad[0] == 0x1F and len(iad) == 32:
+        return {0x22: "22"}[iad[1]], iad[3:8], b""
+    if iad[0] == 0x15 and len(iad) == 22:
+        return {0x85: "133"}[iad[2]], iad[4:8], b""
+    if iad[0] == 0x0F and len(iad) == 32:
+        return {0xA5: "ccd5", 0xA6: "ccd6"}[iad[1]], iad[3:8], iad[8:16]
+    names = {16: "16", 17: "17", 18: "18-tree", 19: "19-tree", 20: "20", 21: "21"}
+    return names[iad[1]], iad[2:8], iad[10:18]
+
+
+CVNS = "10 18 22 16 17 18-tree 19-tree 20 21 133 ccd5 ccd6".split()
+
+
+def ac_key(cvn, tags, atc, un):
+    key = master("issuer-ac.hex", tags, cvn == "ccd6")
+    if cvn == "10":
+        return key
+    if cvn.endswith("tree"):
+        return tree_key(key, atc)
+    r = atc + bytes(2) + un if cvn in ("16", "17", "133") else atc + bytes(6)
+    return common_key(key, r, cvn == "ccd6")
+
+
+def mac(cvn, key, data):
+    return cmac(key, data) if cvn == "ccd6" else retail_mac(key, data, cvn != "10")
 
 
 def cryptogram(tags, sent, answer):
     iad, atc = answer["9F10"], answer["9F36"]
-    cvn = cvn_of(iad)
+    cvn, cvr, counters = cvn_of(iad)
     data = b"".join(sent[t] for t in "9F02 9F03 9F1A 95 5F2A 9A 9C 9F37".split())
-    data += tags["82"] + atc + (iad if cvn == 18 else iad[3:7] if cvn == 10 else iad[2:8])
-    return retail_mac(ac_key(cvn, tags, atc), data, cvn != 10)
+    data += tags["82"] + atc
+    if cvn in ("18", "22", "133", "ccd5", "ccd6"):
+        data += iad
+    else:
+        data += cvr + (counters if cvn in ("17", "19-tree", "21") else b"")
+    return mac(cvn, ac_key(cvn, tags, atc, sent["9F37"]), data)
 
 
-def arpc(tags, answer, arc):
-    cvn = cvn_of(answer["9F10"])
-    key = ac_key(cvn, tags, answer["9F36"])
-    if cvn == 18:
+def arpc(tags, sent, answer, arc):
+    cvn = cvn_of(answer["9F10"])[0]
+    key = ac_key(cvn, tags, answer["9F36"], sent["9F37"])
+    if cvn in ("16", "17"):
+        key = master("issuer-ac.hex", tags)
+    if cvn in ("18", "22", "ccd5", "ccd6"):
         csu = b"\0\x80\0\0" if arc == b"00" else bytes(4)
-        return retail_mac(key, answer["9F26"] + csu, True)[:4] + csu
+        return mac(cvn, key, answer["9F26"] + csu)[:4] + csu
     return des3(key, xor(answer["9F26"], arc + bytes(6))) + arc
+
+
+def script_key(name, cvn, tags, answer):
+    key, atc = master(name, tags, cvn == "ccd6"), answer["9F36"]
+    if cvn in ("10", "18"):
+        mixed = bytes(6) + atc + bytes(6) + xor(atc, b"\xff\xff")
+        return xor(key, mixed)
+    if cvn.endswith("tree"):
+        return tree_key(key, atc)
+    return common_key(key, answer["9F26"], cvn == "ccd6")
+
+
+def script_mac(tags, answer, command):
+    cvn = cvn_of(answer["9F10"])[0]
+    bound = b"" if cvn == "133" else answer["9F36"] + answer["9F26"]
+    key = script_key("issuer-mac.hex", cvn, tags, answer)
+    data = command[:5] + bound + command[5:]
+    return cmac(key, data) if cvn == "ccd6" else retail_mac(key, data, True)
+
+
+def pin_of(tags, answer, command, before="0000"):
+    """The new PIN in a PIN CHANGE, from its enciphered block."""
+    cvn = cvn_of(answer["9F10"])[0]
+    key = script_key("issuer-enc.hex", cvn, tags, answer)
+    if cvn == "ccd6":
+        c = Cipher(algorithms.AES(key), modes.ECB()).decryptor()
+        block = c.update(command[5:-8])[:8]
+    else:
+        block = des3(key, command[5:13], True)
+    if cvn in ("10", "18", "22"):
+        assert block[0] == 8
+        block = block[1:] + des3(key, command[13:21], True)[:1]
+    if cvn in ("10", "18") or (cvn == "22" and command[3] == 1):
+        block = xor(block, bytes(4) + master("issuer-ac.hex", tags)[4:8])
+        if command[3] == 1:
+            block = xor(block, bytes.fromhex(before.ljust(16, "0")))
+        assert block[0] >> 4 == 0
+    else:
+        assert block[0] >> 4 == 2
+    text = block.hex()
+    assert set(text[2 + (block[0] & 15):]) <= {"f"}, text
+    return text[2:2 + (block[0] & 15)]
 
 
 # ---- a payment ----
@@ -364,7 +467,7 @@ def wants_the_issuer_and_takes_its_answer():
     arqc = p.generate(0x40)
     p.check(arqc, 0x80)
     assert arqc["CDA"]
-    tc = p.generate(0x40, second=True, issuer=arpc(p.tags, arqc, b"00"), arc=b"00")
+    tc = p.generate(0x40, second=True, issuer=arpc(p.tags, p.sent, arqc, b"00"), arc=b"00")
     p.check(tc, 0x40)
     assert tc["CDA"]
     data, sw = card.send(0x80, 0xCA, 0x9F, 0x13)
@@ -377,7 +480,7 @@ def refuses_after_a_wrong_or_missing_answer():
         card = Card("cda-online")
         p = Payment(card, 1200)
         arqc = p.generate(0x40)
-        aac = p.generate(0x40, second=True, issuer=damage(arpc(p.tags, arqc, b"00")), arc=b"00")
+        aac = p.generate(0x40, second=True, issuer=damage(arpc(p.tags, p.sent, arqc, b"00")), arc=b"00")
         p.check(aac, 0x00)
         assert "CDA" not in aac
         card.close()
@@ -417,8 +520,8 @@ def authenticates_dynamically_and_externally():
     assert inside[0] == 8 and len(inside) == 9
     arqc = p.generate(0x40, cda=False)
     p.check(arqc, 0x80)
-    assert card.send(0, 0x82, 0, 0, arpc(p.tags, arqc, b"00"), le=False)[1] == "9000"
-    assert card.send(0, 0x82, 0, 0, arpc(p.tags, arqc, b"00"), le=False)[1] == "6985"
+    assert card.send(0, 0x82, 0, 0, arpc(p.tags, p.sent, arqc, b"00"), le=False)[1] == "9000"
+    assert card.send(0, 0x82, 0, 0, arpc(p.tags, p.sent, arqc, b"00"), le=False)[1] == "6985"
     p.check(p.generate(0x40, second=True, cda=False, arc=b"00"), 0x40)
     card.close()
 
@@ -442,7 +545,7 @@ def longest_keys_fit_in_short_answers():
     p = Payment(card, 6000)
     arqc = p.generate(0x40)
     p.check(arqc, 0x80)
-    p.check(p.generate(0x40, second=True, issuer=arpc(p.tags, arqc, b"00"), arc=b"00"), 0x40)
+    p.check(p.generate(0x40, second=True, issuer=arpc(p.tags, p.sent, arqc, b"00"), arc=b"00"), 0x40)
     card.close()
 
 
@@ -506,15 +609,76 @@ def takes_issuer_scripts_only_with_their_mac():
     card = Card("cda-online")
     p = Payment(card, 1200)
     arqc = p.generate(0x80)
-    r = arqc["9F26"]
-    key = master("issuer-mac.hex", p.tags)
-    key = des3(key, r[:2] + b"\xf0" + r[3:]) + des3(key, r[:2] + b"\x0f" + r[3:])
     header = bytes.fromhex("841E000008")
-    mac = retail_mac(key, header + arqc["9F36"] + r, True)
-    assert card.raw(header + xor(mac, b"\1" + bytes(7))).hex() == "6988"
-    assert card.raw(header + mac).hex() == "9000"
+    right = script_mac(p.tags, arqc, header)
+    assert card.raw(header + xor(right, b"\1" + bytes(7))).hex() == "6988"
+    assert card.raw(header + right).hex() == "9000"
     assert card.send(0, 0xA4, 4, 0, AID)[1] == "6283", "application blocked"
     card.close()
+
+
+def altered_profile(folder, name, **change):
+    """An example's profile with other values, as a file of its own."""
+    with open(f"{CARDS}/{name}.card") as f:
+        lines = [x for x in f.read().splitlines() if x.split("=")[0].strip() not in change]
+    path = os.path.join(folder, "altered.card")
+    with open(path, "w") as f:
+        f.write("\n".join(lines + [f"{k} = {v}" for k, v in change.items()]) + "\n")
+    return path
+
+
+def takes_the_issuers_answer_by_every_cryptogram_version():
+    with tempfile.TemporaryDirectory(prefix="doorpay-sim-") as folder:
+        for cvn in CVNS:
+            card = Card(altered_profile(folder, "cda-online", cvn=cvn))
+            p = Payment(card, 1200)
+            arqc = p.generate(0x40)
+            assert cvn_of(arqc["9F10"])[0] == cvn, arqc["9F10"].hex()
+            p.check(arqc, 0x80)
+            right = arpc(p.tags, p.sent, arqc, b"00")
+            wrong = xor(right, b"\1" + bytes(len(right) - 1))
+            header = bytes.fromhex("8418000008")
+            command = header + script_mac(p.tags, arqc, header)
+            assert card.raw(command[:-1] + bytes([command[-1] ^ 1])).hex() == "6988", cvn
+            assert card.raw(command).hex() == "9000", cvn
+            p.check(p.generate(0x40, second=True, issuer=right, arc=b"00"), 0x40)
+            card.close()
+            card = Card(altered_profile(folder, "cda-online", cvn=cvn))
+            p = Payment(card, 1200)
+            p.check(p.generate(0x40), 0x80)
+            p.check(p.generate(0x40, second=True, issuer=wrong, arc=b"00"), 0x00)
+            card.close()
+
+
+def derives_by_option_a_when_its_key_index_says_so():
+    with tempfile.TemporaryDirectory(prefix="doorpay-sim-") as folder:
+        for derivation in ("usual", "a"):
+            card = Card(altered_profile(folder, "cda-online", pan="9999010000000000011",
+                                        derivation=derivation, cvn="18"))
+            p = Payment(card, 1200)
+            tc = p.generate(0x80)
+            same = tc["9F26"] == cryptogram(p.tags, p.sent, tc)
+            assert same == (derivation == "a"), derivation
+            assert tc["9F10"][1] == (2 if derivation == "a" else 1)
+            card.close()
+
+
+def stripe_card_has_a_number_that_changes():
+    seen = set()
+    for un in (b"\0\0\1\1", b"\0\0\1\2"):
+        card = Card("stripe")
+        assert card.send(0x80, 0x2A, 0x8E, 0x80, un)[1] == "6985"
+        p = Payment(card, 100)
+        assert "9F26" not in p.gpo and p.gpo["82"][1] == 0x80
+        data, sw = card.send(0x80, 0x2A, 0x8E, 0x80, un)
+        assert sw == "9000", sw
+        got, pan = flat(data), bytes.fromhex(p.tags["57"].hex().split("d")[0])
+        key = master("issuer-ac.hex", {"5A": pan, "5F34": b"\1"})
+        start = retail_mac(key, p.tags["57"], True)[6:]
+        assert got["9F61"] == des3(key, start + un + got["9F36"])[6:], "CVC3"
+        seen.add(got["9F61"])
+        card.close()
+    assert len(seen) == 2
 
 
 def lists_both_applications():
@@ -685,6 +849,8 @@ TESTS = [
     dda_card_gives_a_tc_that_proves_nothing, longest_keys_fit_in_short_answers, speaks_t0,
     contactless_signs_fast_under_its_limit, contactless_goes_online_above_its_limit,
     contactless_obeys_the_reader, takes_issuer_scripts_only_with_their_mac,
+    takes_the_issuers_answer_by_every_cryptogram_version,
+    derives_by_option_a_when_its_key_index_says_so, stripe_card_has_a_number_that_changes,
     lists_both_applications, counter_outlives_the_card, order_of_commands_is_held,
     log_masks_the_card_number, goes_after_so_many_payments, does_wrong_by_script,
     each_wrong_is_done, is_pulled_out_by_script, every_example_script_is_understood,
