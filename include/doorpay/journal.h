@@ -266,6 +266,108 @@ DP_PUBLIC DP_MUST_USE DP_PARSES int dp_journal_verify(const struct dp_store *sto
                                                       dp_journal_each *each, void *user,
                                                       struct dp_verify_result *result);
 
+/* ---- proofs (docs/PROTOCOL.journal, 9) ---- */
+
+#define DP_PROOF_BYTES_MAX 4096 /* of a proof in a file */
+#define DP_PROOF_TEXT_MAX  6160 /* characters of one as text, with the end */
+#define DP_PROOF_PATH_MAX  64   /* hashes of a path */
+
+enum dp_proof_kind {
+    DP_PROOF_INCLUSION = 1,  /* a record stands at this place of the journal */
+    DP_PROOF_CONSISTENCY = 2 /* the journal begins with these records, as it did before */
+};
+
+/* A proof as a plain value. What is a struct dp_bytes points into what it was read from. */
+struct dp_proof {
+    enum dp_proof_kind kind;
+    uint64_t index;   /* inclusion: the record's seq; consistency: records of the older tree */
+    uint64_t size;    /* records that the signed checkpoint covers */
+    uint8_t hash[32]; /* inclusion: the record's leaf hash; consistency: the older tree's root */
+    unsigned path_n;
+    uint8_t path[DP_PROOF_PATH_MAX][32];
+    uint8_t kid[8];              /* of the epoch key that signed the checkpoint */
+    struct dp_bytes certificate; /* the identity key's word for it (section 6) */
+    struct dp_bytes body;        /* the checkpoint's (section 6), and its signature, r || s */
+    struct dp_bytes signature;
+    /* what the body says */
+    uint8_t journal[16], root[32], software[32], body_kid[8];
+    uint64_t body_size, wall_ms;
+    struct dp_totals totals;
+};
+
+/*
+ * One proof from the bytes of a file; nothing of it is verified. out lives as long as p.
+ * DP_ERR_FORMAT, DP_ERR_UNSUPPORTED (another algorithm or tree), DP_ERR_SHORT, DP_ERR_TRAILING,
+ * DP_ERR_DUPLICATE, DP_ERR_LIMIT.
+ */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_proof_read(const uint8_t *p, size_t n, struct dp_proof *out);
+/* The bytes of a file into out. What the body says is taken from the body. DP_ERR_SPACE. */
+DP_PUBLIC DP_MUST_USE int dp_proof_write(const struct dp_proof *proof, uint8_t *out, size_t max,
+                                         size_t *n);
+/*
+ * Verifies the whole chain: one of identities_n trusted identity keys certified the epoch key, that
+ * signed the checkpoint, whose root follows from the path and the hash. DP_OK, and only then
+ * anything is proven; DP_ERR_SIGNATURE or DP_ERR_MISMATCH with *rule as section 9 names it (static
+ * lifetime, else NULL); DP_ERR_CRYPTO. epoch (may be NULL) is the epoch's number.
+ */
+DP_PUBLIC DP_MUST_USE int dp_proof_check(const struct dp_proof *proof,
+                                         const uint8_t (*identities)[65], size_t identities_n,
+                                         uint32_t *epoch, const char **rule);
+/* DP_OK when the record's bytes are what an inclusion proof is about; DP_ERR_MISMATCH with *rule;
+ * DP_ERR_CRYPTO. */
+DP_PUBLIC DP_MUST_USE int dp_proof_check_record(const struct dp_proof *proof,
+                                                struct dp_bytes record, const char **rule);
+/* DP_OK when a head of size records with this root is what a consistency proof begins with;
+ * DP_ERR_MISMATCH with *rule. */
+DP_PUBLIC DP_MUST_USE int dp_proof_check_head(const struct dp_proof *proof,
+                                              const uint8_t journal[16], uint64_t size,
+                                              const uint8_t root[32], const char **rule);
+/* A proof as text, for a QR code: "DPJ1:" and the bytes in base45 (RFC 9285), terminated.
+ * DP_ERR_SPACE; DP_ERR_LIMIT: more than DP_PROOF_BYTES_MAX. */
+DP_PUBLIC DP_MUST_USE int dp_proof_to_text(const uint8_t *p, size_t n, char *out, size_t max);
+/* The bytes back; line ends behind it are passed over. DP_ERR_FORMAT; DP_ERR_SPACE. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_proof_from_text(const char *text, size_t text_n,
+                                                       uint8_t *out, size_t max, size_t *n);
+
+/* Makes proofs of one journal. */
+struct dp_prover;
+
+struct dp_prover_config {
+    struct dp_store journal; /* borrowed for the prover's life, as is index */
+    /* Where the tree's hashes are kept, 64 bytes a record, under this name: never trusted, taken
+     * when it is this journal's and reaches far enough, else made anew by verifying all of it. */
+    struct dp_store index;
+    const char *index_name;
+    uint64_t size;   /* the signed checkpoint over so many records; 0: any that covers */
+    uint64_t covers; /* at least so many records; no matter when size is given */
+};
+
+/*
+ * DP_ERR_NOT_FOUND: no journal, or no signed checkpoint as wanted; DP_ERR_TAMPERED: the journal
+ * does not verify, no proof is made of it; DP_ERR_DUPLICATE: several journals; DP_ERR_IO,
+ * DP_ERR_FULL, DP_ERR_LIMIT, DP_ERR_NOMEM, DP_ERR_CRYPTO. Memory does not grow with the journal.
+ */
+DP_PUBLIC DP_MUST_USE int dp_prover_open(const struct dp_prover_config *config,
+                                         struct dp_prover **out);
+DP_PUBLIC void dp_prover_free(struct dp_prover **p);
+/* Records that the checkpoint covers, to which all its proofs lead. */
+DP_PUBLIC uint64_t dp_prover_size(const struct dp_prover *p);
+/* The identity key that the journal names: for people to compare, not to trust. */
+DP_PUBLIC void dp_prover_identity(const struct dp_prover *p, uint8_t identity[65]);
+/* The proof of record seq as the bytes of a file. It was checked against the checkpoint before it
+ * is handed out. DP_ERR_RANGE: the checkpoint does not cover it; DP_ERR_TAMPERED: the index is
+ * damaged, remove it; DP_ERR_SPACE, DP_ERR_IO, DP_ERR_CRYPTO. */
+DP_PUBLIC DP_MUST_USE int dp_prover_inclusion(struct dp_prover *p, uint64_t seq, uint8_t *out,
+                                              size_t max, size_t *n);
+/* Likewise that the first older records are those the journal had when it had no more.
+ * DP_ERR_RANGE: 0 < older < size is not so. */
+DP_PUBLIC DP_MUST_USE int dp_prover_consistency(struct dp_prover *p, uint64_t older, uint8_t *out,
+                                                size_t max, size_t *n);
+/* The bytes of record seq, as a proof of it is about. DP_ERR_RANGE, DP_ERR_TAMPERED, DP_ERR_SPACE,
+ * DP_ERR_IO, DP_ERR_NOMEM, DP_ERR_CRYPTO. */
+DP_PUBLIC DP_MUST_USE int dp_prover_record(struct dp_prover *p, uint64_t seq, uint8_t *out,
+                                           size_t max, size_t *n);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <doorpay/journal.h>
 #include <jansson.h>
@@ -12,6 +13,7 @@
 #include "base/hex.h"
 #include "cli.h"
 #include "file.h"
+#include "journal_words.h"
 
 #define HEAD_BYTES_MAX 4096
 
@@ -34,6 +36,8 @@ static int usage(FILE *to, int status)
     (void)fprintf(
         to, "usage: doorpay journal verify DIR [--hsm URI | --head FILE] [--trust FILE] [--json]\n"
             "       doorpay journal check DIR [--json]\n"
+            "       doorpay journal prove SEQ | --from SIZE [--to SIZE] [DIR] [OPTION...]\n"
+            "       doorpay journal check PROOF --trust FILE... [OPTION...]\n"
             "       doorpay journal show DIR [--from N] [--to N] [--json]\n"
             "       doorpay journal export DIR [--from N] [--to N]\n"
             "       doorpay journal head DIR --out FILE\n\n"
@@ -42,7 +46,8 @@ static int usage(FILE *to, int status)
             "  --head   a head file, made by doorpay journal head or by the collector\n"
             "  --trust  a file with the device's identity key: the uncompressed point in hex\n\n"
             "Exit status of verify: 0 valid and fresh, 3 valid and freshness unknown, 4 ROLLBACK,\n"
-            "5 tampered or damaged. check wants no token: 0 valid, else 4 or 5.\n");
+            "5 tampered or damaged. check wants no token: 0 valid, else 4 or 5.\n"
+            "Of proofs: doorpay journal prove --help.\n");
     return status;
 }
 
@@ -71,7 +76,7 @@ static int parse(int argc, char **argv, struct journal_options *o)
     return o->dir != NULL && (o->hsm == NULL || o->head == NULL) ? CLI_DONE : CLI_USAGE;
 }
 
-static int complain(const char *what, const char *why)
+int complain(const char *what, const char *why)
 {
     (void)fprintf(stderr, "doorpay: %s: %s\n", what, why);
     return CLI_FAILED;
@@ -105,7 +110,7 @@ static bool member_hex(json_t *o, const char *name, uint8_t *out, size_t n)
     return s != NULL && dp_hex_decode(s, strlen(s), out, n, &got) == DP_OK && got == n;
 }
 
-static int read_head(const char *path, struct dp_verify_options *v)
+int read_head(const char *path, struct dp_verify_options *v)
 {
     char text[HEAD_BYTES_MAX];
     json_error_t error;
@@ -175,7 +180,7 @@ static int run(const struct journal_options *o, const struct dp_verify_options *
 
 /* ---- JSON ---- */
 
-static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
+void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
 {
     static const char digits[] = "0123456789abcdef";
     char text[2 * 512 + 1];
@@ -187,14 +192,14 @@ static void put_hex(json_t *o, const char *name, const uint8_t *p, size_t n)
     (void)json_object_set_new(o, name, json_string(text));
 }
 
-static void put_text(json_t *o, const char *name, const char *value)
+void put_text(json_t *o, const char *name, const char *value)
 {
     if (value[0] != '\0')
         (void)json_object_set_new(o, name, json_string(value));
 }
 
 /* Integers of JSON have 63 bits; nothing a valid journal holds needs more. */
-static void put_number(json_t *o, const char *name, uint64_t v)
+void put_number(json_t *o, const char *name, uint64_t v)
 {
     (void)json_object_set_new(o, name, json_integer(v > INT64_MAX ? INT64_MAX : (json_int_t)v));
 }
@@ -205,7 +210,7 @@ static void put_some(json_t *o, const char *name, uint64_t v)
         put_number(o, name, v);
 }
 
-static json_t *totals_json(const struct dp_totals *t)
+json_t *totals_json(const struct dp_totals *t)
 {
     json_t *o = json_object();
     put_number(o, "intents", t->intents);
@@ -298,7 +303,7 @@ static void put_sale(json_t *o, const struct dp_record *r)
     }
 }
 
-static json_t *record_json(const struct dp_record *r)
+json_t *record_json(const struct dp_record *r)
 {
     const char *currency = dp_currency_alpha(r->amount.currency);
     json_t *o = json_object();
@@ -324,7 +329,7 @@ static json_t *record_json(const struct dp_record *r)
     return o;
 }
 
-static void print_json(json_t *o, size_t flags)
+void print_json(json_t *o, size_t flags)
 {
     (void)json_dumpf(o, stdout, flags);
     (void)printf("\n");
@@ -428,7 +433,7 @@ static int cmd_check(const struct journal_options *o)
 
 /* ---- show, export ---- */
 
-static void print_record(const struct dp_record *r)
+void print_record(const struct dp_record *r)
 {
     char amount[40] = "", when[40];
     struct dp_date_time t;
@@ -468,7 +473,7 @@ static void show_one(void *user, const struct dp_record *r)
         print_record(r);
 }
 
-static bool read_seq(const char *text, uint64_t *out)
+bool read_seq(const char *text, uint64_t *out)
 {
     char *end;
     if (text == NULL)
@@ -542,6 +547,21 @@ static int cmd_head(const struct journal_options *o)
     return status;
 }
 
+/* `check` of a directory is of a journal, of anything else of a proof. */
+static bool names_directory(int argc, char **argv)
+{
+    struct stat st;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            continue;
+        if (argv[i][0] == '-' && argv[i][1] != '\0')
+            i++; /* and its value */
+        else
+            return stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode);
+    }
+    return true; /* nothing is named: usage says what is wanted */
+}
+
 int dp_cmd_journal(int argc, char **argv)
 {
     static const struct {
@@ -555,6 +575,10 @@ int dp_cmd_journal(int argc, char **argv)
     struct journal_options o;
     if (argc >= 2 && strcmp(argv[1], "--help") == 0)
         return usage(stdout, CLI_DONE);
+    if (argc >= 2 && strcmp(argv[1], "prove") == 0)
+        return journal_prove(argc, argv);
+    if (argc >= 2 && strcmp(argv[1], "check") == 0 && !names_directory(argc, argv))
+        return journal_check_proof(argc, argv);
     if (argc < 3 || parse(argc, argv, &o) != CLI_DONE)
         return usage(stderr, CLI_USAGE);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)

@@ -51,12 +51,16 @@ int file_read(const char *path, uint8_t *p, size_t max, size_t *n)
 
 int file_write_new(const char *path, const char *text)
 {
-    size_t n = strlen(text);
+    return file_write_new_bytes(path, text, strlen(text));
+}
+
+int file_write_new_bytes(const char *path, const void *p, size_t n)
+{
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     ssize_t done;
     if (fd < 0)
         return failed(path);
-    done = write(fd, text, n);
+    done = write(fd, p, n);
     if (done != (ssize_t)n && done >= 0)
         errno = ENOSPC;
     if (done != (ssize_t)n || close(fd) != 0)

@@ -198,6 +198,32 @@ int epoch_check(const struct epoch *e, const uint8_t journal[16])
     return dp_cose_verify(&view, epoch_aad(), e->identity);
 }
 
+int epoch_certificate_read(const uint8_t *p, size_t n, const uint8_t journal[16], struct epoch *out,
+                           uint8_t signer[DP_COSE_KID_BYTES])
+{
+    struct dp_cose_sign1_view view;
+    struct dp_reader r;
+    uint8_t id[16];
+    uint64_t number;
+    memset(out, 0, sizeof *out);
+    if (n > sizeof out->certificate || dp_cose_sign1_parse(p, n, &view) != DP_OK ||
+        dp_cbor_check(view.payload.p, view.payload.n, NULL) != DP_OK)
+        return DP_ERR_FORMAT;
+    dp_reader_init(&r, view.payload.p, view.payload.n);
+    if (dp_cbor_read_array(&r) != 3)
+        return DP_ERR_FORMAT;
+    read_fixed(&r, id, sizeof id);
+    number = dp_cbor_read_uint(&r);
+    read_fixed(&r, out->point, sizeof out->point);
+    if (dp_reader_finish(&r) != DP_OK || number > UINT32_MAX || memcmp(id, journal, 16) != 0)
+        return DP_ERR_FORMAT;
+    out->number = (uint32_t)number;
+    memcpy(out->certificate, p, n);
+    out->certificate_n = n;
+    memcpy(signer, view.kid, DP_COSE_KID_BYTES);
+    return dp_cose_key_id(out->point, out->kid);
+}
+
 /* ---- a signature frame ---- */
 
 int signature_write(uint64_t seq, struct dp_bytes cose, uint8_t *out, size_t max, size_t *n)

@@ -42,6 +42,11 @@ DP_MUST_USE int epoch_certify(struct epoch *e, const uint8_t journal[16], dp_cos
                               void *ctx);
 /* DP_OK when e's identity key certifies its epoch key for this journal; DP_ERR_SIGNATURE. */
 DP_MUST_USE int epoch_check(const struct epoch *e, const uint8_t journal[16]);
+/* The epoch whose certificate this is, without the identity key, which it does not hold; signer is
+ * that key's id. DP_ERR_FORMAT: no certificate, or one of another journal. */
+DP_MUST_USE DP_PARSES int epoch_certificate_read(const uint8_t *p, size_t n,
+                                                 const uint8_t journal[16], struct epoch *out,
+                                                 uint8_t signer[DP_COSE_KID_BYTES]);
 
 /* ---- a signature frame ---- */
 

@@ -213,7 +213,7 @@ static int take_epoch(struct dp_journal *j, const struct scan *s)
         return err;
     held = err == DP_OK && memcmp(point, s->epoch.point, sizeof point) == 0;
     if (!s->last.is_signed) {
-        if (!held || memcmp(s->last.point, point, sizeof point) != 0) {
+        if (!held || memcmp(s->last.by.point, point, sizeof point) != 0) {
             dp_log(DP_LOG_ERROR, "journal: the key of its last checkpoint is not in the token");
             return DP_ERR_TAMPERED;
         }

@@ -179,8 +179,7 @@ static int see_checkpoint(struct scan *s, const struct frame *f)
     memcpy(b->body, r->body, r->body_n);
     b->body_n = r->body_n;
     memcpy(b->before, c.before, sizeof b->before);
-    memcpy(b->kid, s->epoch.kid, sizeof b->kid);
-    memcpy(b->point, s->epoch.point, sizeof b->point);
+    b->by = s->epoch;
     s->checkpoints++;
     return DP_OK;
 }
@@ -201,11 +200,11 @@ static int see_signature(struct scan *s, const struct frame *f)
     if (!b->any || b->is_signed || seq != b->seq)
         scan_found(s, "signature-invalid", f->offset,
                    "a signature for record %" PRIu64 " stands where none is due", seq);
-    else if (memcmp(v.kid, b->kid, sizeof v.kid) != 0)
+    else if (memcmp(v.kid, b->by.kid, sizeof v.kid) != 0)
         scan_found(s, "signature-key", f->offset,
                    "checkpoint %" PRIu64 " is signed by another key than its epoch's", seq);
     else if (v.payload.n != b->body_n || memcmp(v.payload.p, b->body, b->body_n) != 0 ||
-             dp_cose_verify(&v, checkpoint_aad(), b->point) != DP_OK)
+             dp_cose_verify(&v, checkpoint_aad(), b->by.point) != DP_OK)
         scan_found(s, "signature-invalid", f->offset,
                    "the signature of checkpoint %" PRIu64 " is not valid", seq);
     if (s->rule != NULL) {
@@ -214,7 +213,7 @@ static int see_signature(struct scan *s, const struct frame *f)
     }
     b->is_signed = true;
     s->signed_size = b->seq + 1;
-    return DP_OK;
+    return s->watch != NULL ? s->watch->signature(s->watch->ctx, b, v.signature) : DP_OK;
 }
 
 /* ---- records ---- */
@@ -369,6 +368,8 @@ static int see_record(struct scan *s, const struct frame *f)
         err = tree_leaf_hash(f->payload, s->leaf);
     if (err == DP_OK)
         err = tree_append(&s->tree, s->leaf);
+    if (err == DP_OK && s->watch != NULL)
+        err = s->watch->leaf(s->watch->ctx, s->leaf);
     if (err == DP_OK)
         err = check_head(s, f);
     if (err == DP_OK && s->each != NULL)

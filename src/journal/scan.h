@@ -31,7 +31,14 @@ struct bound {
     uint8_t body[BODY_BYTES_MAX];
     size_t body_n;
     uint8_t before[HASH_BYTES], after[HASH_BYTES]; /* anchor values */
-    uint8_t kid[DP_COSE_KID_BYTES], point[65];     /* the key that signs it */
+    struct epoch by;                               /* the key that signs it */
+};
+
+/* Who wants to see the tree grow: each leaf, and each checkpoint's signature once it is valid. */
+struct scan_watch {
+    int (*leaf)(void *ctx, const uint8_t leaf[HASH_BYTES]);
+    int (*signature)(void *ctx, const struct bound *checkpoint, struct dp_bytes signature);
+    void *ctx;
 };
 
 struct scan {
@@ -39,6 +46,7 @@ struct scan {
     const struct dp_verify_options *options;
     dp_journal_each *each;
     void *user;
+    const struct scan_watch *watch; /* NULL: nobody; borrowed */
     char dir[JOURNAL_DIR_MAX];
     struct ledger *ledger;
     uint8_t *bytes; /* of the segment that is read */

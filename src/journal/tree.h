@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The RFC 6962 Merkle tree over the records' leaf hashes. Only the frontier is kept, so appending
- * and the root need no memory that grows; proofs are made by streaming the leaves once more.
+ * and the root need no memory that grows; proofs are made from hashes that somebody kept.
  */
 #ifndef DP_JOURNAL_TREE_H
 #define DP_JOURNAL_TREE_H
@@ -23,28 +23,49 @@ DP_MUST_USE int tree_append(struct tree *t, const uint8_t leaf[HASH_BYTES]);
 /* The tree head; SHA-256 of nothing for an empty tree. */
 DP_MUST_USE int tree_root(const struct tree *t, uint8_t out[HASH_BYTES]);
 
-/* Inclusion of leaf index in a tree of size leaves; path from the leaf's sibling upwards. */
-struct tree_proof {
-    uint64_t index, size;
-    unsigned path_n;
-    uint8_t path[TREE_DEPTH_MAX][HASH_BYTES];
+/*
+ * Where the hashes of a tree are kept: the root over the 2^level leaves from index * 2^level on,
+ * which are all there. What is read is never trusted: a path is checked against a root that is.
+ */
+struct tree_nodes {
+    int (*read)(void *ctx, unsigned level, uint64_t index, uint8_t out[HASH_BYTES]);
+    void *ctx;
 };
 
-/* Makes a proof while all leaves from 0 to size - 1 pass by in order. */
-struct tree_prover {
-    struct tree_proof proof;
-    struct tree part;
-    uint64_t next, first[TREE_DEPTH_MAX], end[TREE_DEPTH_MAX];
+/* Called with each hash that an append makes: the leaf, then the roots it completes, upwards. */
+typedef int tree_made(void *ctx, const uint8_t hash[HASH_BYTES]);
+DP_MUST_USE int tree_append_each(struct tree *t, const uint8_t leaf[HASH_BYTES], tree_made *made,
+                                 void *ctx);
+/* How many hashes tree_append_each makes before that one: where it stands when all are kept in
+ * order. */
+uint64_t tree_position(unsigned level, uint64_t index);
+/* The tree head over leaves from to end - 1, from < end, as they stand in a tree: RFC 6962, 2.1.
+ * DP_ERR_RANGE, and what read gives. */
+DP_MUST_USE int tree_range_root(const struct tree_nodes *nodes, uint64_t from, uint64_t end,
+                                uint8_t out[HASH_BYTES]);
+
+/* The hashes of a proof, in the order of RFC 6962, 2.1.1 and 2.1.2. */
+struct tree_path {
+    unsigned n;
+    uint8_t hash[TREE_DEPTH_MAX][HASH_BYTES];
 };
 
-/* DP_ERR_RANGE: no such leaf. */
-DP_MUST_USE int tree_prover_init(struct tree_prover *p, uint64_t index, uint64_t size);
-/* DP_ERR_STATE: more leaves than the tree has. */
-DP_MUST_USE int tree_prover_leaf(struct tree_prover *p, const uint8_t leaf[HASH_BYTES]);
-/* True when every leaf has passed and proof is complete. */
-bool tree_prover_done(const struct tree_prover *p);
-/* DP_OK when leaf stands at proof->index under root; DP_ERR_MISMATCH, DP_ERR_FORMAT. */
-DP_MUST_USE int tree_proof_check(const struct tree_proof *proof, const uint8_t leaf[HASH_BYTES],
-                                 const uint8_t root[HASH_BYTES]);
+/* RFC 6962, 2.1.1: leaf index in a tree of size leaves. DP_ERR_RANGE: index < size is not so. */
+DP_MUST_USE int tree_inclusion(const struct tree_nodes *nodes, uint64_t index, uint64_t size,
+                               struct tree_path *out);
+/* RFC 6962, 2.1.2: the tree of older leaves is the beginning of that of newer. DP_ERR_RANGE:
+ * 0 < older < newer is not so. */
+DP_MUST_USE int tree_consistency(const struct tree_nodes *nodes, uint64_t older, uint64_t newer,
+                                 struct tree_path *out);
+/* RFC 9162, 2.1.3.2. DP_OK when leaf stands at index under root; else DP_ERR_MISMATCH;
+ * DP_ERR_CRYPTO. */
+DP_MUST_USE int tree_inclusion_check(const struct tree_path *path, uint64_t index, uint64_t size,
+                                     const uint8_t leaf[HASH_BYTES],
+                                     const uint8_t root[HASH_BYTES]);
+/* RFC 9162, 2.1.4.2. DP_OK when both roots follow from the path; else DP_ERR_MISMATCH;
+ * DP_ERR_CRYPTO. */
+DP_MUST_USE int tree_consistency_check(const struct tree_path *path, uint64_t older, uint64_t newer,
+                                       const uint8_t older_root[HASH_BYTES],
+                                       const uint8_t newer_root[HASH_BYTES]);
 
 #endif
