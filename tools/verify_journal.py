@@ -3,9 +3,11 @@
 """A second reader of the doorpay journal, written from docs/PROTOCOL.journal and from nothing else.
 
 usage: verify_journal.py DIR [--head FILE | --anchor HEX] [--trust HEX-OR-FILE]
+       verify_journal.py --proof FILE --trust HEX-OR-FILE... [--record FILE] [--head FILE]
 
 Prints the verdict as JSON. Exit status: 0 valid and fresh, 3 valid and freshness unknown, 4 ROLLBACK,
-5 tampered or damaged, 1 not readable, 2 wrong usage. Needs Python and python3-cryptography.
+5 tampered or damaged, 1 not readable, 2 wrong usage; of a proof 0 proven, 1 not. Needs Python and
+python3-cryptography.
 """
 import argparse
 import hashlib
@@ -141,6 +143,17 @@ def is_uint(v):
 
 # ---- COSE_Sign1 (RFC 9052, 4.2), ES256 ----
 
+def verifies(point, payload, aad, signature):
+    message = b"\x84\x6aSignature1\x43\xa1\x01\x26" + cbor_encode_bytes(aad) + cbor_encode_bytes(payload)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
+        key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
+
+
 class Cose:
     def __init__(self, data, aad):
         item = cbor(data)
@@ -155,15 +168,7 @@ class Cose:
         self.aad = aad
 
     def verifies(self, point):
-        message = (b"\x84\x6aSignature1" + cbor_encode_bytes(self.protected) + cbor_encode_bytes(self.aad) +
-                   cbor_encode_bytes(self.payload))
-        r, s = int.from_bytes(self.signature[:32], "big"), int.from_bytes(self.signature[32:], "big")
-        try:
-            key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-            key.verify(utils.encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
-        except (ValueError, InvalidSignature):
-            return False
-        return True
+        return verifies(point, self.payload, self.aad, self.signature)
 
 
 def key_id(point):
@@ -288,6 +293,19 @@ def read_signature(payload):
     if isinstance(item, list) and len(item) == 3 and item[0] == 1 and is_uint(item[1]) and isinstance(item[2], bytes):
         return item[1], item[2]
     return None
+
+
+BODY = {1: uint(1, 1), 2: octets(16), 3: uint(), 4: octets(32), 5: octets(32), 6: octets(32),
+        7: array(*[uint()] * 14), 8: octets(8), 9: octets(32), 10: uint()}
+
+
+def read_body(data):
+    """A CHECKPOINT's body (section 6); None when it is no such thing."""
+    try:
+        b = cbor(data)
+    except BadCbor:
+        return None
+    return b if isinstance(b, dict) and set(b) == set(BODY) and all(BODY[k](v) for k, v in b.items()) else None
 
 
 # ---- how one transaction may go on (section 5) ----
@@ -679,13 +697,8 @@ class Verifier:
     def checkpoint(self, r):
         if self.last is not None and not self.last["signed"]:
             raise Finding("signature-missing", "a checkpoint without a signature", *self.last["place"])
-        try:
-            b = cbor(r[51])
-        except BadCbor as e:
-            raise Finding("record-format", f"the body: {e}", *self.place) from None
-        shape = {1: uint(1, 1), 2: octets(16), 3: uint(), 4: octets(32), 5: octets(32), 6: octets(32),
-                 7: array(*[uint()] * 14), 8: octets(8), 9: octets(32), 10: uint()}
-        if not isinstance(b, dict) or set(b) != set(shape) or not all(shape[k](v) for k, v in b.items()):
+        b = read_body(r[51])
+        if b is None:
             raise Finding("record-format", "the body is none", *self.place)
         before = b[6] if self.anchor_now is None else self.anchor_now
         checks = (("checkpoint-size", b[3] == self.records, "the checkpoint is for another size"),
@@ -770,6 +783,159 @@ class Verifier:
         return out
 
 
+# ---- proofs (section 9) ----
+
+PROOF_BYTES_MAX = 4096
+PATH_MAX = 64
+BASE45 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
+
+
+class NotProven(Exception):
+    """The rule of section 9 that fired."""
+
+
+def proof_from_text(text):
+    digits = [BASE45.find(c) for c in text]
+    data = bytearray()
+    if len(digits) % 3 == 1 or -1 in digits:
+        raise NotProven("proof-format")
+    for at in range(0, len(digits), 3):
+        group = digits[at:at + 3]
+        value = sum(d * 45 ** i for i, d in enumerate(group))
+        if value >= 1 << 8 * (len(group) - 1):
+            raise NotProven("proof-format")
+        data += value.to_bytes(len(group) - 1, "big")
+    return bytes(data)
+
+
+class Proof:
+    def __init__(self, data):
+        if data[:1] == b"D":
+            try:
+                text = data.decode("ascii").rstrip("\r\n")
+            except UnicodeDecodeError:
+                raise NotProven("proof-format") from None
+            if not text.startswith("DPJ1:"):
+                raise NotProven("proof-format")
+            data = proof_from_text(text[5:])
+        try:
+            self.read(data)
+        except (BadCbor, ValueError, TypeError, KeyError, IndexError):
+            raise NotProven("proof-format") from None
+
+    def read(self, data):
+        def must(condition):
+            if not condition:
+                raise BadCbor("not the form")
+        must(len(data) <= PROOF_BYTES_MAX)
+        item = cbor(data)
+        must(isinstance(item, tuple) and item[1] == 18 and isinstance(item[2], list) and len(item[2]) == 4)
+        protected, headers, self.body_bytes, self.signature = item[2]
+        must(protected == b"\xa1\x01\x26" and isinstance(headers, dict) and list(headers) == [4, 395, 396, -65537, -65538])
+        self.kid, self.certificate, self.hash = headers[4], headers[-65537], headers[-65538]
+        must(octets(8)(self.kid) and isinstance(self.certificate, bytes) and octets(32)(self.hash))
+        must(is_uint(headers[395]) and headers[395] == 1 and octets(64)(self.signature))
+        proofs = headers[396]
+        must(isinstance(proofs, dict) and list(proofs) in ([-1], [-2]))
+        self.inclusion = -1 in proofs
+        (paths,) = proofs.values()
+        must(isinstance(paths, list) and len(paths) == 1 and isinstance(paths[0], bytes))
+        path = cbor(paths[0])
+        must(isinstance(path, list) and len(path) == 3 and is_uint(path[0]) and is_uint(path[1]))
+        self.size, self.index = path[:2] if self.inclusion else path[1::-1]
+        self.path = path[2]
+        must(isinstance(self.path, list) and len(self.path) <= PATH_MAX and all(octets(32)(h) for h in self.path))
+        must(octets(1, 512)(self.body_bytes))
+        self.body = read_body(self.body_bytes)
+        must(self.body is not None)
+
+    def epoch_public(self, identities):
+        try:
+            cose = Cose(self.certificate, b"doorpay epoch 1")
+            payload = cbor(cose.payload)
+        except BadCbor:
+            raise NotProven("epoch-certificate") from None
+        if not array(octets(16), U32, octets(65))(payload) or payload[0] != self.body[2]:
+            raise NotProven("epoch-certificate")
+        for identity in identities:
+            if key_id(identity) == cose.kid:
+                if not cose.verifies(identity):
+                    raise NotProven("epoch-certificate")
+                self.epoch = payload[1]
+                return payload[2]
+        raise NotProven("identity-mismatch")
+
+    def leads_to_inclusion(self):
+        """RFC 9162, 2.1.3.2."""
+        node, last, root = self.index, self.size - 1, self.hash
+        for h in self.path:
+            if last == 0:
+                return False
+            if node % 2 == 1 or node == last:
+                root = sha256(b"\x01", h, root)
+                while node % 2 == 0 and node != 0:
+                    node, last = node // 2, last // 2
+            else:
+                root = sha256(b"\x01", root, h)
+            node, last = node // 2, last // 2
+        return last == 0 and root == self.body[4]
+
+    def leads_to_consistency(self):
+        """RFC 9162, 2.1.4.2."""
+        path = list(self.path)
+        if not path:
+            return False
+        if self.index & (self.index - 1) == 0:
+            path.insert(0, self.hash)
+        node, last = self.index - 1, self.size - 1
+        while node % 2 == 1:
+            node, last = node // 2, last // 2
+        older = newer = path[0]
+        for h in path[1:]:
+            if last == 0:
+                return False
+            if node % 2 == 1 or node == last:
+                older, newer = sha256(b"\x01", h, older), sha256(b"\x01", h, newer)
+                while node % 2 == 0 and node != 0:
+                    node, last = node // 2, last // 2
+            else:
+                newer = sha256(b"\x01", newer, h)
+            node, last = node // 2, last // 2
+        return last == 0 and older == self.hash and newer == self.body[4]
+
+    def check(self, identities):
+        if self.size != self.body[3] or self.index >= self.size or (not self.inclusion and self.index == 0):
+            raise NotProven("proof-size")
+        public = self.epoch_public(identities)
+        if self.kid != key_id(public) or self.body[8] != key_id(public):
+            raise NotProven("signature-key")
+        if not verifies(public, self.body_bytes, b"doorpay checkpoint 1", self.signature):
+            raise NotProven("signature-invalid")
+        if not (self.leads_to_inclusion() if self.inclusion else self.leads_to_consistency()):
+            raise NotProven("tree-root")
+
+
+def check_proof(data, identities, record=None, head=None):
+    """What a proof proves, as a dict; its "rule" is what is wrong."""
+    try:
+        proof = Proof(data)
+        proof.check(identities)
+        if record is not None and not (proof.inclusion and sha256(b"\x00", record) == proof.hash):
+            raise NotProven("record-mismatch")
+        if head is not None and (proof.inclusion or (proof.body[2], proof.index, proof.hash) !=
+                                 (head["journal"], head["size"], head["root"])):
+            raise NotProven("head-mismatch")
+    except NotProven as e:
+        return {"verdict": "NOT PROVEN", "rule": str(e)}
+    names = ("seq", "leaf") if proof.inclusion else ("older_size", "older_root")
+    return {"verdict": "PROVEN", "kind": "inclusion" if proof.inclusion else "consistency", "journal": proof.body[2].hex(),
+            names[0]: proof.index, names[1]: proof.hash.hex(), "size": proof.size, "root": proof.body[4].hex(),
+            "wall_ms": proof.body[10], "epoch": proof.epoch, "epoch_key": proof.kid.hex(), "software": proof.body[9].hex(),
+            "totals": dict(zip(TOTALS, proof.body[7]))}
+
+
+# ---- what is asked for ----
+
 def one_journal(directory):
     names = os.listdir(directory)
     if any(n.startswith("seg-") for n in names):
@@ -811,24 +977,44 @@ def verify(directory, anchor=None, head=None, identity=None):
     return Verifier(one_journal(directory), anchor, head, identity).run()
 
 
+def read_bytes(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
 def main(argv):
     parser = argparse.ArgumentParser(description="A second reader of the doorpay journal (docs/PROTOCOL.journal).")
-    parser.add_argument("dir", metavar="DIR", help="a journal's directory, or the one above it")
+    parser.add_argument("dir", metavar="DIR", nargs="?", help="a journal's directory, or the one above it")
+    parser.add_argument("--proof", metavar="FILE", help="a proof, to be checked with no journal at all")
+    parser.add_argument("--record", metavar="FILE", help="the record that the proof must be about")
     against = parser.add_mutually_exclusive_group()
     against.add_argument("--head", metavar="FILE", help="a head file")
     against.add_argument("--anchor", metavar="HEX", help="the token's anchor")
-    parser.add_argument("--trust", metavar="HEX", help="the device's identity key, or a file with it")
+    parser.add_argument("--trust", metavar="HEX", action="append", default=[],
+                        help="the device's identity key, or a file with it; for a proof several")
     options = parser.parse_args(argv)
+    if options.proof is None:
+        fits = options.dir is not None and options.record is None and len(options.trust) <= 1
+    else:
+        fits = options.dir is None and options.anchor is None and options.trust
+    if not fits:
+        parser.error("DIR and at most one --trust, or --proof and --trust")
     try:
-        result = verify(options.dir,
-                        None if options.anchor is None else read_hex(options.anchor, 32, "--anchor"),
-                        None if options.head is None else read_head(options.head),
-                        None if options.trust is None else read_hex(options.trust, 65, "--trust"))
+        identities = [read_hex(t, 65, "--trust") for t in options.trust]
+        head = None if options.head is None else read_head(options.head)
+        if options.proof is not None:
+            record = None if options.record is None else read_bytes(options.record)
+            result = check_proof(read_bytes(options.proof), identities, record, head)
+            status = int(result["verdict"] != "PROVEN")
+        else:
+            result = verify(options.dir, None if options.anchor is None else read_hex(options.anchor, 32, "--anchor"), head,
+                            identities[0] if identities else None)
+            status = result["status"]
     except (Unreadable, OSError, json.JSONDecodeError) as e:
         print(f"verify_journal: {e}", file=sys.stderr)
         return 1
     print(json.dumps(result, indent=2))
-    return result["status"]
+    return status
 
 
 if __name__ == "__main__":

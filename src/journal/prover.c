@@ -240,7 +240,7 @@ static int make_file(struct making *m)
         return err;
     }
     err = read_all(m);
-    if (err == DP_OK && (!m->any || m->checkpoint.seq < p->config.covers))
+    if (err == DP_OK && (!m->any || (p->config.size == 0 && m->checkpoint.seq < p->config.covers)))
         err = DP_ERR_NOT_FOUND;
     if (err == DP_OK)
         err = write_head(m);
