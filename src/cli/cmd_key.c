@@ -6,7 +6,6 @@
 
 #include <doorpay/cose.h>
 #include <doorpay/hsm.h>
-#include <jansson.h>
 
 #include "base/hex.h"
 #include "base/log.h"
@@ -14,38 +13,43 @@
 #include "cli.h"
 #include "csr.h"
 #include "file.h"
+#include "key.h"
 
 #define INITIAL_KEY_TEXT_MAX 512
-
-struct key_options {
-    const char *hsm, *tid, *out, *in;
-    bool json;
-};
 
 static int usage(FILE *to, int status)
 {
     (void)fputs(
         "usage: doorpay key init --hsm URI [--json]\n"
-        "       doorpay key show --hsm URI [--json]\n"
-        "       doorpay key csr --hsm URI --tid TID [--out FILE] [--json]\n"
+        "       doorpay key show|selftest --hsm URI [--json]\n"
+        "       doorpay key csr|rotate --hsm URI --tid TID [--out FILE] [--json]\n"
+        "       doorpay key enrol CERT --hsm URI --tid TID --ca FILE --out FILE [--json]\n"
+        "       doorpay key attest --hsm URI --nonce HEX64\n"
+        "       doorpay key attest --check FILE --nonce HEX64 [--key HEX130] [--base N] [--json]\n"
         "       doorpay key dukpt-load --hsm URI [--in FILE] [--json]\n\n"
         "  init        make every key of a new key store\n"
         "  show        public keys, counters, anchor\n"
+        "  selftest    use each key and each function once, and leave nothing behind\n"
         "  csr         certificate request (PEM) of the TLS client key, for CN=TID\n"
+        "  rotate      make the TLS client key to come: its request; the one in use goes on\n"
+        "  enrol       put the certificate that came back into --out, doorpayd's [acquirer] cert,\n"
+        "              when it fits; the key to come is then the one in use\n"
+        "  attest      the token's own word on its anchor, with a nonce of who asks (JSON)\n"
         "  dukpt-load  load an initial key: \"ik HEX32\" and \"ksn HEX24\" from FILE, or from\n"
         "              standard input\n"
-        "  --hsm URI   the key store: docs/cli.md, \"Key stores\"\n",
+        "  --hsm URI   the key store: docs/cli.md, \"Key stores\"\n"
+        "  --ca FILE   the authority that issues terminals' certificates\n",
         to);
     return status;
 }
 
-static int failed(const char *what, int err)
+int key_failed(const char *what, int err)
 {
     dp_log(DP_LOG_ERROR, "%s: %s", what, dp_strerr(err));
     return CLI_FAILED;
 }
 
-static int print_json(json_t *root)
+int key_print_json(json_t *root)
 {
     int bad = root == NULL || json_dumpf(root, stdout, JSON_INDENT(2)) != 0 || puts("") < 0;
     json_decref(root);
@@ -58,9 +62,9 @@ static int key_init(const struct key_options *o)
 {
     int err = dp_hsm_provision(o->hsm);
     if (err < 0)
-        return failed(o->hsm, err);
+        return key_failed(o->hsm, err);
     if (o->json)
-        return print_json(json_pack("{s:s}", "initialised", o->hsm));
+        return key_print_json(json_pack("{s:s}", "initialised", o->hsm));
     return printf("initialised: %s\n", o->hsm) < 0;
 }
 
@@ -73,6 +77,7 @@ static const struct {
     {DP_KEY_JOURNAL_IDENTITY, "journal_identity"},
     {DP_KEY_JOURNAL_EPOCH, "journal_epoch"},
     {DP_KEY_TLS_CLIENT, "tls_client"},
+    {DP_KEY_TLS_NEXT, "tls_next"},
     {DP_KEY_CARD_DATA, "card_data"},
 };
 
@@ -151,47 +156,64 @@ static int key_show(const struct key_options *o, struct dp_hsm *hsm)
     json_t *root, *public_keys = json_object();
     int err;
     dp_hsm_get_caps(hsm, &caps);
-    root = json_pack("{s:s,s:{s:b,s:b,s:b,s:b,s:b,s:b},s:o}", "hsm", caps.name, "caps", "anchor",
-                     caps.anchor, "counter", caps.counter, "epoch", caps.epoch, "wrap", caps.wrap,
-                     "dukpt", caps.dukpt, "ecdh", caps.ecdh, "keys", public_keys);
+    root = json_pack("{s:s,s:{s:b,s:b,s:b,s:b,s:b,s:b,s:b,s:b},s:o}", "hsm", caps.name, "caps",
+                     "anchor", caps.anchor, "counter", caps.counter, "epoch", caps.epoch, "wrap",
+                     caps.wrap, "dukpt", caps.dukpt, "ecdh", caps.ecdh, "evidence", caps.evidence,
+                     "rotate", caps.rotate, "keys", public_keys);
     if (root == NULL)
-        return failed(o->hsm, DP_ERR_NOMEM);
+        return key_failed(o->hsm, DP_ERR_NOMEM);
     err = add_keys(hsm, public_keys);
     if (err == DP_OK)
         err = add_counters(hsm, &caps, root);
     if (err < 0) {
         json_decref(root);
-        return failed(o->hsm, err);
+        return key_failed(o->hsm, err);
     }
     if (o->json)
-        return print_json(root);
+        return key_print_json(root);
     print_keys(root);
     json_decref(root);
     return CLI_DONE;
 }
 
-/* ---- csr ---- */
+/* ---- csr, rotate ---- */
 
-static int key_csr(const struct key_options *o, struct dp_hsm *hsm)
+static int request(const struct key_options *o, struct dp_hsm *hsm, enum dp_hsm_key key)
 {
     char pem[CSR_PEM_MAX];
-    int err;
-    if (o->tid == NULL)
-        return usage(stderr, CLI_USAGE);
-    err = csr_make(hsm, o->tid, pem);
+    int err = csr_make(hsm, key, o->tid, pem);
     if (err == DP_ERR_ARG) {
         dp_log(DP_LOG_ERROR, "--tid %s: a terminal id has 8 printable characters", o->tid);
         return CLI_USAGE;
     }
     if (err < 0)
-        return failed(o->hsm, err);
+        return key_failed(o->hsm, err);
     if (o->out != NULL && file_write_new(o->out, pem) < 0)
         return CLI_FAILED;
     if (o->json)
-        return print_json(json_pack("{s:s,s:s}", "tid", o->tid, "csr", pem));
+        return key_print_json(json_pack("{s:s,s:s}", "tid", o->tid, "csr", pem));
     if (o->out != NULL)
         return printf("request: %s\n", o->out) < 0;
     return fputs(pem, stdout) < 0;
+}
+
+static int key_csr(const struct key_options *o, struct dp_hsm *hsm)
+{
+    return o->tid == NULL ? usage(stderr, CLI_USAGE) : request(o, hsm, DP_KEY_TLS_CLIENT);
+}
+
+/* A key that is to come already stays: its request may be with the authority. */
+static int key_rotate(const struct key_options *o, struct dp_hsm *hsm)
+{
+    int err;
+    if (o->tid == NULL)
+        return usage(stderr, CLI_USAGE);
+    err = csr_tid_ok(o->tid) ? dp_hsm_tls_next(hsm) : DP_OK; /* else request() says so */
+    if (err == DP_ERR_STATE)
+        dp_log(DP_LOG_INFO, "%s: there is a key to come: its request again", o->hsm);
+    else if (err < 0)
+        return key_failed(o->hsm, err);
+    return request(o, hsm, DP_KEY_TLS_NEXT);
 }
 
 /* ---- dukpt-load ---- */
@@ -269,14 +291,14 @@ static int key_dukpt_load(const struct key_options *o, struct dp_hsm *hsm)
     char id_hex[17];
     int err = dp_secret_new(&secret, sizeof(struct initial_key) + INITIAL_KEY_TEXT_MAX);
     if (err < 0)
-        return failed("initial key", err);
+        return key_failed("initial key", err);
     err = load_from(o->in != NULL ? o->in : "-", &secret, hsm, id);
     dp_secret_free(&secret);
     if (err < 0)
-        return failed("initial key", err);
+        return key_failed("initial key", err);
     (void)dp_hex_encode(id, sizeof id, id_hex, sizeof id_hex);
     if (o->json)
-        return print_json(json_pack("{s:s}", "initial_key_id", id_hex));
+        return key_print_json(json_pack("{s:s}", "initial_key_id", id_hex));
     return printf("initial key id: %s\n", id_hex) < 0;
 }
 
@@ -292,22 +314,40 @@ static const char **option_place(struct key_options *o, const char *name)
         return &o->out;
     if (strcmp(name, "--in") == 0)
         return &o->in;
+    if (strcmp(name, "--ca") == 0)
+        return &o->ca;
+    if (strcmp(name, "--nonce") == 0)
+        return &o->nonce;
+    if (strcmp(name, "--check") == 0)
+        return &o->check;
+    if (strcmp(name, "--key") == 0)
+        return &o->key;
+    if (strcmp(name, "--base") == 0)
+        return &o->base;
     return NULL;
+}
+
+static int enrol(const struct key_options *o, struct dp_hsm *hsm)
+{
+    if (o->operand == NULL || o->tid == NULL || o->ca == NULL || o->out == NULL)
+        return usage(stderr, CLI_USAGE);
+    return key_enrol(o, hsm);
 }
 
 static const struct {
     const char *name;
     int (*run)(const struct key_options *o, struct dp_hsm *hsm);
 } verbs[] = {
-    {"show", key_show},
-    {"csr", key_csr},
-    {"dukpt-load", key_dukpt_load},
+    {"show", key_show}, {"csr", key_csr},       {"rotate", key_rotate},
+    {"enrol", enrol},   {"attest", key_attest}, {"dukpt-load", key_dukpt_load},
 };
 
 static int run(const char *verb, const struct key_options *o)
 {
     if (strcmp(verb, "init") == 0)
         return key_init(o);
+    if (strcmp(verb, "selftest") == 0)
+        return key_selftest(o);
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         struct dp_hsm *hsm = NULL;
         int err, status;
@@ -315,7 +355,7 @@ static int run(const char *verb, const struct key_options *o)
             continue;
         err = dp_hsm_open(o->hsm, &hsm);
         if (err < 0)
-            return failed(o->hsm, err);
+            return key_failed(o->hsm, err);
         status = verbs[i].run(o, hsm);
         dp_hsm_free(&hsm);
         return status;
@@ -335,10 +375,14 @@ int dp_cmd_key(int argc, char **argv)
             o.json = true;
         else if (place != NULL && i + 1 < argc)
             *place = argv[++i];
+        else if (argv[i][0] != '-' && strcmp(argv[1], "enrol") == 0 && o.operand == NULL)
+            o.operand = argv[i];
         else
             return usage(stderr, CLI_USAGE);
     }
-    if (argc < 2 || o.hsm == NULL)
+    if (argc >= 2 && strcmp(argv[1], "attest") == 0 && o.check != NULL && o.hsm == NULL)
+        return key_attest_check(&o);
+    if (argc < 2 || o.hsm == NULL || o.check != NULL)
         return usage(stderr, CLI_USAGE);
     return run(argv[1], &o);
 }

@@ -127,7 +127,8 @@ static void begin(struct der *d, unsigned char *buffer)
 }
 
 /* The request's own part is signed, so it is written twice: to be hashed, and into the whole. */
-static int sign_info(struct dp_hsm *hsm, const char *tid, const uint8_t point[65], uint8_t sig[64])
+static int sign_info(struct dp_hsm *hsm, enum dp_hsm_key key, const char *tid,
+                     const uint8_t point[65], uint8_t sig[64])
 {
     unsigned char buffer[DER_MAX];
     uint8_t digest[32];
@@ -139,10 +140,10 @@ static int sign_info(struct dp_hsm *hsm, const char *tid, const uint8_t point[65
         return d.err;
     if (psa_hash_compute(PSA_ALG_SHA_256, d.at, d.n, digest, sizeof digest, &n) != PSA_SUCCESS)
         return DP_ERR_CRYPTO;
-    return dp_hsm_sign(hsm, DP_KEY_TLS_CLIENT, digest, sig);
+    return dp_hsm_sign(hsm, key, digest, sig);
 }
 
-static bool tid_ok(const char *tid)
+bool csr_tid_ok(const char *tid)
 {
     if (strlen(tid) != TID_CHARACTERS)
         return false;
@@ -152,18 +153,19 @@ static bool tid_ok(const char *tid)
     return true;
 }
 
-int csr_make(struct dp_hsm *hsm, const char *tid, char pem[CSR_PEM_MAX])
+int csr_make(struct dp_hsm *hsm, enum dp_hsm_key key, const char *tid, char pem[CSR_PEM_MAX])
 {
     unsigned char buffer[DER_MAX];
     uint8_t point[65], sig[64];
     size_t n = 0;
     struct der d;
     int err;
-    if (!tid_ok(tid))
+    DP_ASSERT(key == DP_KEY_TLS_CLIENT || key == DP_KEY_TLS_NEXT);
+    if (!csr_tid_ok(tid))
         return DP_ERR_ARG;
-    err = dp_hsm_public(hsm, DP_KEY_TLS_CLIENT, point);
+    err = dp_hsm_public(hsm, key, point);
     if (err == DP_OK)
-        err = sign_info(hsm, tid, point, sig);
+        err = sign_info(hsm, key, tid, point, sig);
     if (err < 0)
         return err;
     begin(&d, buffer);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -66,6 +67,51 @@ int file_write_new_bytes(const char *path, const void *p, size_t n)
     if (done != (ssize_t)n || close(fd) != 0)
         return failed(path);
     return DP_OK;
+}
+
+/* The file's place in its directory is durable too. */
+static int sync_directory(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char directory[PATH_MAX] = ".";
+    int fd, bad;
+    if (slash != NULL)
+        (void)snprintf(directory, sizeof directory, "%.*s", (int)(slash - path) + 1, path);
+    fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(directory);
+    bad = fsync(fd);
+    (void)close(fd);
+    return bad == 0 ? DP_OK : failed(directory);
+}
+
+static int write_synced(int fd, const char *text)
+{
+    size_t n = strlen(text);
+    ssize_t done = write(fd, text, n);
+    int bad = done != (ssize_t)n ? -1 : fsync(fd);
+    if (done >= 0 && done != (ssize_t)n)
+        errno = ENOSPC;
+    return close(fd) != 0 ? -1 : bad;
+}
+
+int file_replace(const char *path, const char *text)
+{
+    char young[PATH_MAX];
+    int fd;
+    if (snprintf(young, sizeof young, "%s.new", path) >= (int)sizeof young)
+        return DP_ERR_LIMIT;
+    fd = open(young, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0 || write_synced(fd, text) != 0)
+        return failed(young);
+    if (rename(young, path) != 0)
+        return failed(path);
+    return sync_directory(path);
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
 }
 
 int file_read_point(const char *path, uint8_t point[65])

@@ -40,7 +40,7 @@ static mbedtls_pem_context request(void)
     mbedtls_pem_context pem;
     char text[CSR_PEM_MAX];
     size_t used = 0;
-    assert_int_equal(csr_make(NULL, "DP000001", text), DP_OK);
+    assert_int_equal(csr_make(NULL, DP_KEY_TLS_CLIENT, "DP000001", text), DP_OK);
     mbedtls_pem_init(&pem);
     assert_int_equal(mbedtls_pem_read_buffer(&pem, "-----BEGIN CERTIFICATE REQUEST-----",
                                              "-----END CERTIFICATE REQUEST-----",
@@ -126,10 +126,10 @@ static void a_key_store_that_fails_is_told(void **state)
     char text[CSR_PEM_MAX];
     (void)state;
     sign_err = DP_ERR_TOKEN;
-    assert_int_equal(csr_make(NULL, "DP000001", text), DP_ERR_TOKEN);
+    assert_int_equal(csr_make(NULL, DP_KEY_TLS_CLIENT, "DP000001", text), DP_ERR_TOKEN);
     sign_err = DP_OK;
-    assert_int_equal(csr_make(NULL, "DP00001", text), DP_ERR_ARG);
-    assert_int_equal(csr_make(NULL, "DP00000\x7F", text), DP_ERR_ARG);
+    assert_int_equal(csr_make(NULL, DP_KEY_TLS_CLIENT, "DP00001", text), DP_ERR_ARG);
+    assert_int_equal(csr_make(NULL, DP_KEY_TLS_CLIENT, "DP00000\x7F", text), DP_ERR_ARG);
 }
 
 int main(void)
