@@ -60,8 +60,9 @@ struct dp_link_config {
     const char *host, *port;     /* copied */
     const char *server_name;     /* the name its certificate must bear; copied */
     struct dp_bytes authority;   /* PEM or DER, what the server's certificate must come from */
-    struct dp_bytes certificate; /* PEM or DER, ours and what stands between it and its root */
-    uint8_t client_public[65];   /* the key sign() uses; the certificate must be for it */
+    struct dp_bytes certificate; /* PEM or DER, ours and what stands between it and its root; that
+                                    of another key may stand before it or behind it */
+    uint8_t client_public[65];   /* the key sign() uses; a certificate must be for it */
     bool has_pin;
     uint8_t pin[32]; /* SHA-256 of the server's SubjectPublicKeyInfo */
     struct dp_link_ops ops;
@@ -73,7 +74,7 @@ struct dp_link_config {
 };
 
 /* psa_crypto_init must have been called. DP_ERR_FORMAT: a certificate cannot be read;
- * DP_ERR_MISMATCH: the client's certificate is not for client_public; DP_ERR_LIMIT: more than four
+ * DP_ERR_MISMATCH: no client's certificate is for client_public; DP_ERR_LIMIT: more than four
  * links in one process. */
 DP_PUBLIC DP_MUST_USE int dp_link_new(const struct dp_link_config *config, struct dp_link **out);
 /* Closes; messages not sent are dropped without a word. */

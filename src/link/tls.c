@@ -247,6 +247,38 @@ static bool is_for_key(const mbedtls_x509_crt *certificate, const uint8_t point[
     return raw->len > POINT && memcmp(raw->p + raw->len - POINT, point, POINT) == 0;
 }
 
+/* Only what is for client_public: a file may hold the chain of a key that is to come, or of one
+ * that was, before it or behind it (`doorpay key enrol`). A chain is a certificate that is no
+ * authority's and the authorities behind it. */
+static int keep_own(struct tls *t, mbedtls_x509_crt *file)
+{
+    const mbedtls_x509_crt *c = file;
+    while (c != NULL && !is_for_key(c, t->client_public))
+        c = c->next;
+    if (c == NULL) {
+        dp_log(DP_LOG_ERROR, "the client's certificate is for another key than the key store's");
+        return DP_ERR_MISMATCH;
+    }
+    do {
+        if (mbedtls_x509_crt_parse_der(&t->own, c->raw.p, c->raw.len) != 0)
+            return DP_ERR_NOMEM; /* it could be read a moment ago */
+        c = c->next;
+    } while (c != NULL && mbedtls_x509_crt_get_ca_istrue(c) > 0);
+    return DP_OK;
+}
+
+static int read_own(struct tls *t, struct dp_bytes b)
+{
+    mbedtls_x509_crt file;
+    int err;
+    mbedtls_x509_crt_init(&file);
+    err = read_certificates(&file, b, "the client's certificate");
+    if (err == DP_OK)
+        err = keep_own(t, &file);
+    mbedtls_x509_crt_free(&file);
+    return err;
+}
+
 static void configure(struct tls *t, bool only_tls12)
 {
     /* 1.2: with SHA-256 alone, so that what is signed is always a digest of 32 bytes */
@@ -279,14 +311,9 @@ static int set_up(struct tls *t, const struct dp_link_config *c)
 {
     int err = read_certificates(&t->authority, c->authority, "the acquirer's authority");
     if (err == DP_OK)
-        err = read_certificates(&t->own, c->certificate, "the client's certificate");
-    if (err < 0)
-        return err;
-    if (!is_for_key(&t->own, c->client_public)) {
-        dp_log(DP_LOG_ERROR, "the client's certificate is for another key than the key store's");
-        return DP_ERR_MISMATCH;
-    }
-    err = take_key(t);
+        err = read_own(t, c->certificate);
+    if (err == DP_OK)
+        err = take_key(t);
     if (err < 0)
         return err;
     if (mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,

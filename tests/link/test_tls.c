@@ -289,6 +289,30 @@ static void a_certificate_for_another_key_is_seen_at_once(void **state)
     assert_int_equal(dp_link_new(&config, &l), DP_ERR_FORMAT);
 }
 
+/* While a key is being changed the file has the certificate of another one too. */
+static void of_two_certificates_the_one_for_the_key_is_shown(void **state)
+{
+    static char text[4 * 4096];
+    struct pki other;
+    pki_make(&other, SERVER_NAME, -3600, 86400, false);
+    for (int order = 0; order < 3; order++) {
+        pki_make(&pki, SERVER_NAME, -3600, 86400, false);
+        (void)snprintf(text, sizeof text, "%s%s%s%s", order == 0 ? other.client_pem : "",
+                       pki.client_pem, order == 2 ? pki.ca_pem : "",
+                       order > 0 ? other.client_pem : "");
+        server_start(&server, &pki, ECHO_FRAMES, order != 1);
+        config.port = server.port;
+        config.authority = (struct dp_bytes){(const uint8_t *)pki.ca_pem, strlen(pki.ca_pem)};
+        config.certificate = (struct dp_bytes){(const uint8_t *)text, strlen(text)};
+        memcpy(config.client_public, pki.client_public, sizeof config.client_public);
+        assert_int_equal(dp_link_new(&config, &l), DP_OK);
+        run_until(&said.up, order + 1);
+        send_and_get_back(100);
+        (void)end(NULL);
+    }
+    pki_free(&other);
+}
+
 static void several_links_sign_each_for_itself(void **state)
 {
     struct dp_link *more[4] = {NULL};
@@ -512,6 +536,7 @@ int main(void)
         UNIT(without_a_signature_there_is_no_connection),
         UNIT(a_wrong_signature_is_refused_by_the_server),
         UNIT(a_certificate_for_another_key_is_seen_at_once),
+        UNIT(of_two_certificates_the_one_for_the_key_is_shown),
         UNIT(several_links_sign_each_for_itself),
         UNIT(nobody_there_is_said_with_host_and_port),
         UNIT(a_name_that_does_not_resolve_is_said),
