@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 MAGIC = b"DPJRNL1\n"
 HEADER_BYTES = 128
 RECORD_BYTES_MAX = 4096
+MISSED_MAX = 4096
 ZEROS = bytes(32)
 FRESH, UNKNOWN, ROLLBACK, TAMPERED = 0, 3, 4, 5
 VERDICTS = {FRESH: "FRESH", UNKNOWN: "UNKNOWN", ROLLBACK: "ROLLBACK", TAMPERED: "TAMPERED"}
@@ -251,7 +252,7 @@ KEYS = {
     47: array(U32, U32, text(0, 12), text(0, 11)), 48: uint(1, 4), 49: U32, 50: U32, 51: octets(1, 512),
     52: array(U32, U32, U32, octets(32)), 53: octets(32), 54: array(U32, octets(8), octets(65), octets(65), octets(1, 512)),
     55: text(1, 128), 56: array(uint(), uint(), text(0, 3)), 57: array(U32, U32, U32), 58: array(uint(), uint()), 59: uint(),
-    60: U32, 61: U32, 62: octets(16),
+    60: U32, 61: U32, 62: octets(16), 63: lambda v: v is True,
 }
 ALWAYS = range(1, 10)
 NEEDS = {INTENT: (10, 11), REQUESTED: (10, 11, 17, 21), OUTCOME: (10, 11, 21), REVERSAL: (10, 11, 17, 47), VOID: (10, 11, 43),
@@ -419,6 +420,7 @@ class Transaction:
 class Ledger:
     def __init__(self):
         self.transactions, self.closed, self.before = {}, False, None
+        self.degraded = self.checkpointed = False
 
     def see(self, r):
         """None, or why the record cannot stand here."""
@@ -430,8 +432,9 @@ class Ledger:
             return "a record after CLOSE"
         if kind == CLOSE:
             self.closed = True
-        if kind not in Transaction.STEPS:
-            return None
+        why = self.degrade(kind, r)
+        if why is not None or kind not in Transaction.STEPS:
+            return why
         tx = self.transactions.get(r[10])
         money = (r[11], r[12], r[13]) if 11 in r else None
         if tx is None:
@@ -444,6 +447,20 @@ class Ledger:
         if kind == VOID and r[43] != r[10]:
             return "VOID of another transaction"
         return Transaction.STEPS[kind](tx, r)
+
+    def degrade(self, kind, r):
+        if (63 in r) != (kind == OUTCOME and self.degraded):
+            return "degraded is said where it is not, or not said where it is"
+        if kind == DEGRADED_ON and (self.degraded or not self.checkpointed):
+            return "DEGRADED_ON while degraded, or before the first CHECKPOINT"
+        if kind == DEGRADED_OFF and not self.degraded:
+            return "DEGRADED_OFF while not degraded"
+        if kind in (KEY_ROTATE, CLOSE) and self.degraded:
+            return "the end of a round while degraded"
+        if kind in (DEGRADED_ON, DEGRADED_OFF):
+            self.degraded = kind == DEGRADED_ON
+        self.checkpointed |= kind == CHECKPOINT
+        return None
 
     def amount(self, r):
         return self.transactions[r[10]].money[0]
@@ -582,6 +599,7 @@ class Verifier:
         self.anchors = {}                 # value: the checkpoint's seq after which it stands
         self.epoch, self.keys = None, {}  # epoch keys by key id
         self.last = None                  # the last checkpoint: its body and place
+        self.missed = {}                  # while degraded: a value that the anchor may have, and the records it binds
         self.pending = []                 # damage that no RECOVERY has named
         self.place = (1, 0, 0)
 
@@ -650,6 +668,8 @@ class Verifier:
             self.epoch_key(r)
         elif r[2] == CHECKPOINT:
             self.checkpoint(r)
+        elif r[2] == DEGRADED_ON:
+            self.missed = {self.last["before"]: self.last["before_size"], self.anchor_now: self.last["seq"] + 1}
         self.leaf = sha256(b"\x00", payload)
         self.tree.append(self.leaf)
         self.records += 1
@@ -712,9 +732,14 @@ class Verifier:
             if not fine:
                 raise Finding(rule, words, *self.place)
         self.anchor_now = sha256(b[6], sha256(r[51]))
+        if self.ledger.degraded:
+            if len(self.missed) > MISSED_MAX:
+                raise Finding("state-machine", f"more than {MISSED_MAX} checkpoints while degraded", *self.place)
+            self.missed[self.anchor_now] = r[3] + 1
         self.anchors[self.anchor_now] = r[3]
         self.checkpoints += 1
-        self.last = {"seq": r[3], "body": r[51], "before": b[6], "kid": b[8], "signed": False, "place": self.place}
+        before_size = 0 if self.last is None else self.last["seq"] + 1
+        self.last = {"seq": r[3], "body": r[51], "before": b[6], "before_size": before_size, "kid": b[8], "signed": False, "place": self.place}
 
     def signature(self, seq, data):
         def bad(rule, words):
@@ -754,6 +779,8 @@ class Verifier:
     def bound_by_anchor(self, place):
         if self.anchor_now == self.anchor:
             return self.last["seq"] + 1
+        if self.ledger.degraded and self.anchor in self.missed:
+            return self.missed[self.anchor]
         if self.last is not None and self.anchor == self.last["before"] and not self.last["signed"]:
             return self.signed_size
         if self.pending:

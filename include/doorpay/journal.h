@@ -109,6 +109,7 @@ struct dp_record {
     enum dp_mode mode;
     uint32_t reason, interface, cvm, result;
     bool pending_signature;
+    bool degraded; /* OUTCOME: the token's anchor is dead; the writer's own */
     uint8_t emv[512];
     uint16_t emv_n;
     uint8_t aid[16];
@@ -190,9 +191,19 @@ DP_PUBLIC DP_MUST_USE int dp_journal_flush(struct dp_journal *j);
 /* CHECKPOINT body into the batch, flush, extend the anchor, sign. What was appended before is bound
  * when DP_OK. */
 DP_PUBLIC DP_MUST_USE int dp_journal_checkpoint(struct dp_journal *j);
-/* A new epoch key (round), and the end of the old one. */
+/*
+ * The token's anchor is dead and its key lives: what dp_journal_checkpoint binds is signed and not
+ * anchored (docs/PROTOCOL.journal, 6, "Degraded"). It begins by itself, with a DEGRADED_ON record.
+ */
+DP_PUBLIC bool dp_journal_is_degraded(const struct dp_journal *j);
+/* Does the anchor work again? It is extended by what it missed, some of it at a time, and then
+ * DEGRADED_OFF is recorded and bound. DP_OK: the journal is not degraded (any more); DP_ERR_BUSY:
+ * there is more to extend by; DP_ERR_TOKEN and kin: still dead; DP_ERR_ROLLBACK: the token has
+ * bound something else, and nothing may go on. */
+DP_PUBLIC DP_MUST_USE int dp_journal_try_anchor(struct dp_journal *j);
+/* A new epoch key (round), and the end of the old one. DP_ERR_STATE, too, while degraded: later. */
 DP_PUBLIC DP_MUST_USE int dp_journal_rotate(struct dp_journal *j);
-/* CLOSE, checkpoint, epoch key destroyed. The journal takes no more records. */
+/* CLOSE, checkpoint, epoch key destroyed. The journal takes no more records. Not while degraded. */
 DP_PUBLIC DP_MUST_USE int dp_journal_close_round(struct dp_journal *j);
 DP_PUBLIC void dp_journal_id(const struct dp_journal *j, uint8_t id[16]);
 DP_PUBLIC void dp_journal_totals(const struct dp_journal *j, struct dp_totals *out);
@@ -251,6 +262,7 @@ struct dp_verify_result {
     uint64_t records, checkpoints;
     uint8_t journal[16], root[32], last_leaf[32], anchor[32], identity[65];
     uint64_t signed_size; /* records covered by the last valid signature */
+    bool degraded;        /* at its end: the anchor was dead, and nothing after was anchored */
     bool torn_tail;
     struct dp_totals totals;
 };

@@ -85,8 +85,9 @@ struct dp_params {
     struct dp_params_deferred deferred;
     struct dp_params_acquirer acquirer;
     bool refunds;
-    char manifest_id[36]; /* empty: none */
-    char cohort[17];      /* empty: none */
+    uint64_t degraded_payments_max; /* while the token's anchor is dead; 0: none */
+    char manifest_id[36];           /* empty: none */
+    char cohort[17];                /* empty: none */
     struct dp_params_aid *aids;
     size_t aids_n;
     struct dp_params_ca_key *ca_keys;

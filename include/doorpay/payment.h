@@ -68,7 +68,9 @@ enum dp_reason {
     DP_REASON_NOT_ALLOWED = 48,
     DP_REASON_ALREADY_REVERSED = 49,
     DP_REASON_PARCEL = 50,
-    DP_REASON_UNKNOWN = 51 /* the journal could not be written: ask status */
+    DP_REASON_UNKNOWN = 51,   /* the journal could not be written: ask status */
+    DP_REASON_KEY_STORE = 52, /* the token's keys are dead: nothing can be signed */
+    DP_REASON_DEGRADED = 53   /* its anchor is dead, and the payments left for that are used up */
 };
 
 /* Short name for logs and JSON ("limit_round"), and what the postal worker reads; never NULL. */
@@ -143,6 +145,7 @@ struct dp_pay_result {
     enum dp_mode mode;
     enum dp_forward_state forward;
     bool reversed, is_reversal, pending_signature;
+    bool degraded; /* made while the token's anchor was dead: docs/PROTOCOL.journal, 6 */
     char sale_id[21], service_id[11], poi_id[41], sale_tx[65], parcel[36];
     uint8_t tx[16], original_tx[16], journal[16];
     struct dp_money amount;
@@ -171,9 +174,12 @@ struct dp_pay_event {
     char languages[9], application[33];
     uint8_t offers_n;
     struct dp_emv_offer offers[DP_EMV_OFFERS_MAX];
+    bool degraded; /* the payment will be flagged */
 };
 
 struct dp_diagnosis {
+    bool degraded;          /* the token's anchor is dead: */
+    uint64_t degraded_left; /* so many payments are left */
     bool journal_ok, params_ok, link_up, reader_ok, busy;
     uint64_t journal_records, params_version;
     uint8_t journal[16];

@@ -249,6 +249,8 @@ static void put_card(json_t *o, const struct dp_record *r)
     put_some(o, "cvm", r->cvm);
     if (r->pending_signature)
         (void)json_object_set_new(o, "pending_signature", json_true());
+    if (r->degraded)
+        (void)json_object_set_new(o, "degraded", json_true());
 }
 
 static void put_message(json_t *o, const struct dp_record *r)
@@ -369,6 +371,7 @@ static json_t *verdict_json(const struct dp_verify_result *v)
     put_number(o, "checkpoints", v->checkpoints);
     put_number(o, "signed_size", v->signed_size);
     (void)json_object_set_new(o, "torn_tail", json_boolean(v->torn_tail));
+    (void)json_object_set_new(o, "degraded", json_boolean(v->degraded));
     put_hex(o, "journal", v->journal, sizeof v->journal);
     put_hex(o, "root", v->root, sizeof v->root);
     put_hex(o, "last_leaf", v->last_leaf, sizeof v->last_leaf);
@@ -455,6 +458,8 @@ void print_record(const struct dp_record *r)
         (void)printf("  action %s", r->action_code);
     if (r->parcel[0] != '\0')
         (void)printf("  %s", r->parcel);
+    if (r->degraded)
+        (void)printf("  DEGRADED");
     if (r->reason_text[0] != '\0' || r->text[0] != '\0')
         (void)printf("  %s", r->reason_text[0] != '\0' ? r->reason_text : r->text);
     (void)printf("\n");

@@ -157,6 +157,7 @@ static json_t *set_json(const struct dp_params *p)
     (void)json_object_set_new(root, "cohort",
                               p->cohort[0] != '\0' ? json_string(p->cohort) : json_null());
     (void)json_object_set_new(root, "refunds", json_boolean(p->refunds));
+    (void)json_object_set_new(root, "degraded_payments_max", number(p->degraded_payments_max));
     return root;
 }
 

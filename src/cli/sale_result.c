@@ -55,6 +55,8 @@ static const struct {
     {"forward", "forward", TEXT},
     {"reversed", "reversed", FLAG},
     {"signature", "signature", TEXT},
+    {"degraded", "degraded", FLAG},
+    {"degradedLeft", "degraded_left", NUMBER},
     {"actionCode", "action_code", TEXT},
     {"stan", "stan", NUMBER},
     {"journal", "journal", TEXT},

@@ -127,21 +127,22 @@ static bool check_order(const struct dp_card_order *o)
 
 static bool check_result(const struct dp_pay_result *r)
 {
-    return UP_TO(r->state, DP_PAY_UNKNOWN) && UP_TO(r->reason, DP_REASON_UNKNOWN) &&
+    return UP_TO(r->state, DP_PAY_UNKNOWN) && UP_TO(r->reason, DP_REASON_DEGRADED) &&
            UP_TO(r->mode, DP_MODE_VOID) && UP_TO(r->forward, DP_FORWARD_GIVEN_UP) &&
            check_money(&r->amount) && FLAG(r->reversed) && FLAG(r->is_reversal) &&
-           FLAG(r->pending_signature) && TEXT(r->sale_id) && TEXT(r->service_id) &&
-           TEXT(r->poi_id) && TEXT(r->sale_tx) && TEXT(r->parcel) && TEXT(r->tid) && TEXT(r->mid) &&
-           TEXT(r->rrn) && TEXT(r->auth_code) && TEXT(r->action_code) && TEXT(r->bin) &&
-           TEXT(r->last4) && TEXT(r->par) && TEXT(r->merchant_name) &&
-           UP_TO(r->interface, DP_INTERFACE_CONTACTLESS) && r->aid_n <= sizeof r->aid;
+           FLAG(r->pending_signature) && FLAG(r->degraded) && TEXT(r->sale_id) &&
+           TEXT(r->service_id) && TEXT(r->poi_id) && TEXT(r->sale_tx) && TEXT(r->parcel) &&
+           TEXT(r->tid) && TEXT(r->mid) && TEXT(r->rrn) && TEXT(r->auth_code) &&
+           TEXT(r->action_code) && TEXT(r->bin) && TEXT(r->last4) && TEXT(r->par) &&
+           TEXT(r->merchant_name) && UP_TO(r->interface, DP_INTERFACE_CONTACTLESS) &&
+           r->aid_n <= sizeof r->aid;
 }
 
 static bool check_diagnosis(const struct dp_diagnosis *d)
 {
     return FLAG(d->journal_ok) && FLAG(d->params_ok) && FLAG(d->link_up) && FLAG(d->reader_ok) &&
-           FLAG(d->busy) && TEXT(d->tid) && TEXT(d->mid) && TEXT(d->merchant_name) &&
-           TEXT(d->trouble);
+           FLAG(d->busy) && FLAG(d->degraded) && TEXT(d->tid) && TEXT(d->mid) &&
+           TEXT(d->merchant_name) && TEXT(d->trouble);
 }
 
 static bool check_totals(const struct dp_till_totals *t)
@@ -151,7 +152,7 @@ static bool check_totals(const struct dp_till_totals *t)
 
 static bool check_settled(const struct dp_settle_result *s)
 {
-    return FLAG(s->asked) && FLAG(s->in_balance) && UP_TO(s->reason, DP_REASON_UNKNOWN) &&
+    return FLAG(s->asked) && FLAG(s->in_balance) && UP_TO(s->reason, DP_REASON_DEGRADED) &&
            TEXT(s->verdict);
 }
 

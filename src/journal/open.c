@@ -120,19 +120,22 @@ static int may_begin(const struct dp_journal *j)
 
 /* ---- the journal that is there ---- */
 
-/* The anchor rule. *again: a crash came between flush and extend. */
-static int check_anchor(const struct dp_journal *j, const struct scan *s, bool *again)
+/* The anchor rule. */
+static int check_anchor(const struct dp_journal *j, const struct scan *s)
 {
-    *again = false;
+    uint32_t at;
     if (!j->caps.anchor)
         return s->last.any ? DP_OK : DP_ERR_TAMPERED;
+    if (j->anchor_err < 0) /* a dead anchor says nothing, and begins nothing */
+        return s->last.any && !s->closed ? DP_OK : j->anchor_err;
     if (s->last.any && memcmp(j->anchor, s->last.after, sizeof j->anchor) == 0)
         return DP_OK;
+    /* a crash between flush and extend: again */
     if (s->last.any && !s->last.is_signed &&
-        memcmp(j->anchor, s->last.before, sizeof j->anchor) == 0) {
-        *again = true;
+        memcmp(j->anchor, s->last.before, sizeof j->anchor) == 0)
         return DP_OK;
-    }
+    if (s->degraded && missed_find(&s->missed, j->anchor, &at, NULL) == DP_OK)
+        return DP_OK;
     if (s->damages_n > 0) {
         dp_log(DP_LOG_ERROR, "journal: what is damaged in segment %u had been bound by the token",
                s->damages[s->damages_n - 1].segment);
@@ -221,6 +224,12 @@ static int take_epoch(struct dp_journal *j, const struct scan *s)
     }
     if (held || j->closed)
         return DP_OK;
+    if (s->degraded || j->degraded) {
+        dp_log(DP_LOG_ERROR,
+               "journal: its epoch key is not in the token, and the anchor cannot tell "
+               "whether it is an old copy");
+        return DP_ERR_ROLLBACK;
+    }
     /* the last run ended between a new key and its record */
     err = journal_put_epoch(j, DP_RECORD_KEY_ROTATE);
     return err == DP_OK ? dp_journal_checkpoint(j) : err;
@@ -228,30 +237,27 @@ static int take_epoch(struct dp_journal *j, const struct scan *s)
 
 static int go_on(struct dp_journal *j, const struct scan *s, struct dp_journal_opened *opened)
 {
-    uint8_t digest[HASH_BYTES];
-    bool again = false;
     int err;
     if (s->rule != NULL) {
         dp_log(DP_LOG_ERROR, "journal: %s: %s (segment %u, offset %llu)", s->rule, s->words,
                s->found_segment, (unsigned long long)s->found_offset);
         return DP_ERR_TAMPERED;
     }
-    err = check_anchor(j, s, &again);
+    err = check_anchor(j, s);
     if (err != DP_OK)
         return err;
     take_state(j, s);
     err = take_segment(j, s);
-    if (err == DP_OK && again) {
-        err = hash_parts(&(struct dp_bytes){s->last.body, s->last.body_n}, 1, digest);
-        if (err == DP_OK)
-            err = journal_extend(j, digest);
-    }
+    if (err == DP_OK && j->caps.anchor)
+        err = journal_follow_scan(j, s);
     if (err == DP_OK && s->damages_n > 0) {
         opened->recovered = true;
         err = recover(j, s);
     }
     if (err == DP_OK)
         err = take_epoch(j, s);
+    if (err == DP_OK)
+        err = journal_say_degraded(j);
     return err == DP_OK ? side_open(j, s->shred_generation) : err;
 }
 
@@ -297,6 +303,10 @@ static int open_existing(struct dp_journal *j, struct dp_journal_opened *opened,
     err = scan_new(store, NULL, keyless ? NULL : j->each, j->user, &s);
     if (err == DP_OK)
         err = scan_run(s, j->dir);
+    if (err == DP_OK && keyless && j->anchor_err < 0) {
+        err = j->anchor_err; /* the end of a round, and nobody can say whether it is the last */
+        goto out;
+    }
     if (err == DP_OK && keyless && over(j, s)) {
         *is_over = true;
         if (!j->caps.anchor)
@@ -333,7 +343,7 @@ static int open_any(struct dp_journal *j, struct dp_journal_opened *opened)
     if (err == DP_OK)
         err = random->fill(random->ctx, j->boot, sizeof j->boot);
     if (err == DP_OK && j->caps.anchor)
-        err = dp_hsm_anchor_read(j->config.hsm, j->anchor);
+        j->anchor_err = dp_hsm_anchor_read(j->config.hsm, j->anchor);
     if (err != DP_OK)
         return err;
     err = journal_find(store, j->dir);
@@ -349,7 +359,7 @@ static int open_any(struct dp_journal *j, struct dp_journal_opened *opened)
     }
     if (err == DP_ERR_NOT_FOUND) {
         opened->created = true;
-        err = may_begin(j);
+        err = j->anchor_err < 0 ? j->anchor_err : may_begin(j);
         return err == DP_OK ? begin(j) : err;
     }
     return err;

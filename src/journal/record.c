@@ -29,7 +29,7 @@
 #define BODY_MAX       512
 #define STAN_MAX       999999
 #define TIME_MS_MAX    INT64_MAX
-#define KEYS_OF_RECORD 62
+#define KEYS_OF_RECORD 63
 #define REQUIRED_MAX   4
 
 enum kind {
@@ -129,6 +129,7 @@ static const struct key keys[] = {
     U32(60, function, 999),
     U32(61, msg_reason, 9999),
     {62, KIND_FIXED, AT(card_hash), AT(has_card_hash), MAX_OF(card_hash)},
+    {63, KIND_BOOL, AT(degraded), NOTHING, 0},
 };
 
 /* What a type cannot be without, beside keys 1 to 9. */

@@ -148,12 +148,23 @@ static int check_signed(struct scan *s)
     return STOP;
 }
 
+/* The anchor was not extended by this one. */
+static int see_missed(struct scan *s, const struct frame *f)
+{
+    int err = missed_add(&s->missed, s->last.digest, s->tree.size + 1);
+    if (err != DP_ERR_LIMIT)
+        return err;
+    scan_found(s, "state-machine", f->offset,
+               "record %" PRIu64 ": more than %d checkpoints while degraded", s->tree.size,
+               DP_JOURNAL_MISSED_MAX);
+    return STOP;
+}
+
 static int see_checkpoint(struct scan *s, const struct frame *f)
 {
     struct checkpoint c;
     struct bound *b = &s->last;
     const struct dp_record *r = &s->record;
-    uint8_t digest[HASH_BYTES];
     int err = check_signed(s);
     if (err != DP_OK)
         return err;
@@ -166,11 +177,14 @@ static int see_checkpoint(struct scan *s, const struct frame *f)
     if (err == DP_OK)
         err = check_content(s, f, &c);
     if (err == DP_OK)
-        err = hash_parts(&(struct dp_bytes){r->body, r->body_n}, 1, digest);
+        err = hash_parts(&(struct dp_bytes){r->body, r->body_n}, 1, b->digest);
     if (err == DP_OK)
-        err = hash_extend(c.before, digest, b->after);
+        err = hash_extend(c.before, b->digest, b->after);
+    if (err == DP_OK && s->degraded)
+        err = see_missed(s, f);
     if (err != DP_OK)
         return err;
+    b->before_size = b->any ? b->seq + 1 : 0;
     b->any = true;
     b->is_signed = false;
     b->seq = s->tree.size;
@@ -261,6 +275,32 @@ static int check_chain(struct scan *s, const struct frame *f)
     return s->rule == NULL ? DP_OK : STOP;
 }
 
+/* The anchor is dead from DEGRADED_ON to DEGRADED_OFF. NULL, or what must not be. */
+static const char *see_degraded(struct scan *s, const struct dp_record *r)
+{
+    if (r->degraded != (r->type == DP_RECORD_OUTCOME && s->degraded))
+        return r->degraded ? "it says degraded, and is none that could be"
+                           : "an OUTCOME while degraded that does not say so";
+    switch (r->type) {
+    case DP_RECORD_DEGRADED_ON:
+        if (s->degraded || !s->last.any)
+            return "DEGRADED_ON while degraded, or before the first CHECKPOINT";
+        s->degraded = true;
+        missed_begin(&s->missed, s->last.before, s->last.before_size);
+        return missed_add(&s->missed, s->last.digest, s->last.seq + 1) == DP_OK ? NULL : "";
+    case DP_RECORD_DEGRADED_OFF:
+        if (!s->degraded)
+            return "DEGRADED_OFF while not degraded";
+        s->degraded = false;
+        return NULL;
+    case DP_RECORD_KEY_ROTATE:
+    case DP_RECORD_CLOSE:
+        return s->degraded ? "the end of a round while degraded" : NULL;
+    default:
+        return NULL;
+    }
+}
+
 static int check_state(struct scan *s, const struct frame *f)
 {
     const struct dp_record *r = &s->record;
@@ -271,6 +311,8 @@ static int check_state(struct scan *s, const struct frame *f)
     else if (s->closed && r->type != DP_RECORD_RECOVERY &&
              (r->type != DP_RECORD_CHECKPOINT || s->last.seq == s->tree.size - 1))
         why = "a record after the journal was closed";
+    if (why == NULL)
+        why = see_degraded(s, r);
     if (why == NULL) {
         err = ledger_see(s->ledger, r, &why);
         if (err != DP_OK)

@@ -12,6 +12,7 @@
 
 #include "body.h"
 #include "ledger.h"
+#include "missed.h"
 #include "segment.h"
 #include "tree.h"
 
@@ -31,6 +32,8 @@ struct bound {
     uint8_t body[BODY_BYTES_MAX];
     size_t body_n;
     uint8_t before[HASH_BYTES], after[HASH_BYTES]; /* anchor values */
+    uint64_t before_size;                          /* records that before binds */
+    uint8_t digest[HASH_BYTES];                    /* of the body */
     struct epoch by;                               /* the key that signs it */
 };
 
@@ -58,7 +61,9 @@ struct scan {
     struct dp_totals totals;
     struct epoch epoch;
     uint8_t identity[65];
-    bool closed; /* a CLOSE was read */
+    bool closed;          /* a CLOSE was read */
+    bool degraded;        /* a DEGRADED_ON, and no DEGRADED_OFF since */
+    struct missed missed; /* while degraded */
     uint64_t checkpoints, signed_size;
     struct bound last;
     uint32_t shred_generation; /* of the last SHRED, 0: none */

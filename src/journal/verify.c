@@ -31,10 +31,14 @@ static void say_end(struct dp_verify_result *v, enum dp_verdict verdict, const c
 static bool judge_anchor(const struct scan *s, const uint8_t anchor[32], uint64_t *bound,
                          struct dp_verify_result *v)
 {
+    uint32_t at;
     if (s->last.any && memcmp(anchor, s->last.after, HASH_BYTES) == 0) {
         *bound = s->last.seq + 1;
         return false;
     }
+    /* a dead anchor, or one that is being extended by what it missed */
+    if (s->degraded && missed_find(&s->missed, anchor, &at, bound) == DP_OK)
+        return false;
     /* a crash between flush and extend: nothing of this batch was answered */
     if (s->last.any && !s->last.is_signed && memcmp(anchor, s->last.before, HASH_BYTES) == 0)
         return false;
@@ -97,6 +101,13 @@ static void judge_freshness(const struct scan *s, const struct dp_verify_options
     } else if (size > 0 && bound == size) {
         say(v, DP_VERDICT_FRESH, NULL, 0, 0, 0);
         (void)snprintf(v->words, sizeof v->words, "%" PRIu64 " records, valid and fresh", size);
+    } else if (bound > 0 && s->degraded) {
+        say(v, DP_VERDICT_UNKNOWN, NULL, 0, 0, 0);
+        (void)snprintf(v->words, sizeof v->words,
+                       "%" PRIu64
+                       " records are valid and fresh; the anchor was dead for the %" PRIu64
+                       " after them, of which %" PRIu64 " are signed",
+                       bound, size - bound, s->signed_size > bound ? s->signed_size - bound : 0);
     } else if (bound > 0) {
         say(v, DP_VERDICT_UNKNOWN, NULL, 0, 0, 0);
         (void)snprintf(v->words, sizeof v->words,
@@ -118,6 +129,7 @@ static void result_of(const struct scan *s, struct dp_verify_result *v)
     v->checkpoints = s->checkpoints;
     v->signed_size = s->signed_size;
     v->torn_tail = s->damages_n > 0;
+    v->degraded = s->degraded;
     v->totals = s->totals;
     memcpy(v->journal, s->header.journal, sizeof v->journal);
     memcpy(v->last_leaf, s->leaf, sizeof v->last_leaf);

@@ -139,6 +139,7 @@ static void fill_own(struct dp_journal *j, struct dp_record *r)
     r->has_totals = totals_concern(r->type);
     r->totals = j->totals;
     totals_add(&r->totals, r);
+    r->degraded = j->degraded && r->type == DP_RECORD_OUTCOME;
 }
 
 /* Bytes of frames that one flush may have. */
@@ -174,6 +175,10 @@ static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_byte
     j->batch_n += w.n;
     j->batch_frames_n += frame_bytes(payload.n);
     totals_add(&j->totals, r);
+    if (r->type == DP_RECORD_OUTCOME) {
+        j->has_outcome = true;
+        memcpy(j->outcome_tx, r->tx, sizeof j->outcome_tx);
+    }
     if (j->each != NULL)
         j->each(j->user, r);
     return DP_OK;
@@ -202,7 +207,8 @@ int journal_put(struct dp_journal *j, struct dp_record *r)
 static bool writers_own(enum dp_record_type type)
 {
     return type == DP_RECORD_OPEN || type == DP_RECORD_CHECKPOINT || type == DP_RECORD_KEY_ROTATE ||
-           type == DP_RECORD_RECOVERY || type == DP_RECORD_SHRED || type == DP_RECORD_CLOSE;
+           type == DP_RECORD_RECOVERY || type == DP_RECORD_SHRED || type == DP_RECORD_CLOSE ||
+           type == DP_RECORD_DEGRADED_ON || type == DP_RECORD_DEGRADED_OFF;
 }
 
 int dp_journal_append(struct dp_journal *j, struct dp_record *r)
@@ -335,24 +341,37 @@ int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes body)
     return err;
 }
 
-int dp_journal_checkpoint(struct dp_journal *j)
+int journal_bind(struct dp_journal *j)
 {
     uint8_t digest[HASH_BYTES];
+    int err = journal_put_checkpoint(j, digest);
+    if (err == DP_OK)
+        err = flush(j);
+    if (err == DP_OK)
+        err = journal_follow(j, digest);
+    if (err == DP_OK)
+        err = journal_sign(j, j->own.seq, (struct dp_bytes){j->own.body, j->own.body_n});
+    return err;
+}
+
+int dp_journal_checkpoint(struct dp_journal *j)
+{
     int err;
     if (j->stopped)
         return DP_ERR_STATE;
     if (j->bound_size == j->tree.size)
         return dp_journal_flush(j); /* everything is bound; the side store may wait for its flush */
-    err = journal_put_checkpoint(j, digest);
-    if (err == DP_OK)
-        err = flush(j);
-    if (err == DP_OK)
-        err = journal_extend(j, digest);
-    if (err == DP_OK)
-        err = journal_sign(j, j->own.seq, (struct dp_bytes){j->own.body, j->own.body_n});
+    err = journal_bind(j);
+    if (err == DP_OK && j->say_on) { /* the anchor died just now: that is on record before anything
+                                        is answered */
+        err = journal_say_degraded(j);
+        if (err == DP_OK)
+            err = journal_bind(j);
+    }
     if (err != DP_OK)
         return journal_stop(j, "checkpoint", err);
     j->bound_size = j->tree.size;
+    j->has_outcome = false;
     return DP_OK;
 }
 
@@ -387,11 +406,13 @@ int journal_put_epoch(struct dp_journal *j, enum dp_record_type type)
 int dp_journal_rotate(struct dp_journal *j)
 {
     int err;
-    if (j->stopped || j->closed)
+    if (j->stopped || j->closed || j->degraded)
         return DP_ERR_STATE;
     err = dp_journal_checkpoint(j);
     if (err == DP_OK)
         err = dp_journal_flush(j);
+    if (err == DP_OK && j->degraded)
+        err = DP_ERR_STATE;
     if (err != DP_OK)
         return err;
     err = journal_put_epoch(j, DP_RECORD_KEY_ROTATE);
@@ -412,7 +433,7 @@ int journal_finish_close(struct dp_journal *j)
 int dp_journal_close_round(struct dp_journal *j)
 {
     int err;
-    if (j->stopped || j->closed)
+    if (j->stopped || j->closed || j->degraded)
         return DP_ERR_STATE;
     memset(&j->own, 0, sizeof j->own);
     j->own.type = DP_RECORD_CLOSE;

@@ -48,6 +48,15 @@ struct dp_journal {
     uint8_t anchor[HASH_BYTES];
     struct epoch epoch;
 
+    /* a dead anchor */
+    int anchor_err;       /* at start: why it cannot be read */
+    bool degraded;        /* anchor above is what it should be */
+    bool say_on, say_off; /* DEGRADED_ON, DEGRADED_OFF is to be written yet */
+    struct missed missed; /* while degraded */
+    char why[80];
+    bool has_outcome; /* the last OUTCOME that no checkpoint covers yet */
+    uint8_t outcome_tx[16];
+
     /* after the last record that was flushed */
     uint64_t flushed;
     uint8_t flushed_leaf[HASH_BYTES];
@@ -84,6 +93,18 @@ DP_MUST_USE int journal_put_checkpoint(struct dp_journal *j, uint8_t digest[HASH
 /* What follows the flush of a body: anchor, then signature. */
 DP_MUST_USE int journal_extend(struct dp_journal *j, const uint8_t digest[HASH_BYTES]);
 DP_MUST_USE int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes body);
+/* ---- degraded.c ---- */
+/* The anchor follows a body that was flushed; a dead one makes the journal degraded, and say_on. */
+DP_MUST_USE int journal_follow(struct dp_journal *j, const uint8_t digest[HASH_BYTES]);
+/* At start, what is on disk held against the token: the anchor goes to the last body where it can.
+ * DP_ERR_ROLLBACK; DP_OK too when the anchor is dead, and then the journal is degraded. */
+DP_MUST_USE int journal_follow_scan(struct dp_journal *j, const struct scan *s);
+/* DEGRADED_ON or DEGRADED_OFF into the batch, where one is due. */
+DP_MUST_USE int journal_say_degraded(struct dp_journal *j);
+
+/* ---- writer.c ---- */
+/* A body for all that was appended: flushed, the anchor extended by it, signed. */
+DP_MUST_USE int journal_bind(struct dp_journal *j);
 /* OPEN or KEY_ROTATE of a new epoch key into the batch. */
 DP_MUST_USE int journal_put_epoch(struct dp_journal *j, enum dp_record_type type);
 /* After CLOSE is in the chain: bound, signed, and the epoch key is gone. */

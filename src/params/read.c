@@ -770,6 +770,8 @@ static const struct field set_fields[] = {
     {4, UINT, false, 8, "valid_to", offsetof(struct dp_params, valid_to), 0, 0, TIME_MAX},
     {15, TEXT, true, 0, "cohort", offsetof(struct dp_params, cohort), 0, 1, 16},
     {16, BOOL, false, 0, "refunds", offsetof(struct dp_params, refunds), 0, 0, 1},
+    {18, UINT, true, 8, "degraded_payments_max", offsetof(struct dp_params, degraded_payments_max),
+     0, 0, COUNT_MAX},
     {END},
 };
 
@@ -796,6 +798,7 @@ static const struct part {
     {15, true, "cohort", NULL},
     {16, false, "refunds", NULL},
     {17, true, "revoked", read_revoked},
+    {18, true, "degraded_payments_max", NULL},
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 

@@ -68,6 +68,8 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
         return DP_REASON_ALREADY_PAID;
     if (p->door.state != DOOR_IDLE || (p->pending.busy && p->pending.is_totals))
         return DP_REASON_BUSY; /* totals under way: a sale more would put them out of balance */
+    if (p->degraded && degraded_left(p) == 0)
+        return DP_REASON_DEGRADED;
     if (!dp_journal_has_room(p->journal)) {
         dp_log(DP_LOG_ERROR, "the disk is full: the journal keeps what is left for payments that "
                              "are not over");
@@ -240,6 +242,7 @@ void dp_payment_card_ui(struct dp_payment *p, const struct dp_card_ui *ui)
     memcpy(e.offers, ui->offers, sizeof e.offers);
     e.offers_n = ui->offers_n;
     memcpy(e.service_id, p->door.request.service_id, sizeof e.service_id);
+    e.degraded = p->degraded;
     p->config.ops.event(p->config.ops.ctx, &e);
 }
 
@@ -481,12 +484,15 @@ static void finish(struct dp_payment *p, struct dp_record *r)
 {
     struct dp_pay_result result;
     const struct entry *e;
+    bool anchored = !p->degraded;
     note_headroom(p, r);
     if (keep(p, r) < 0 || bind_all(p) < 0) {
         p->stopped = true;
         end_unknown(p);
         return;
     }
+    if (anchored && p->degraded)
+        flag_degraded(p, r->tx);
     e = index_by_tx(&p->index, r->tx);
     DP_ASSERT(e != NULL && e->done);
     result_of(p, e, &result);

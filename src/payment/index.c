@@ -165,6 +165,7 @@ static void see_outcome(struct index *x, struct round *round, const struct dp_re
     e->mode = r->mode;
     e->reason = (enum dp_reason)r->reason;
     e->pending_signature = r->pending_signature;
+    e->degraded = r->degraded;
     e->wall_ms = (int64_t)r->wall_ms;
     e->headroom_amount = r->headroom_amount;
     e->headroom_count = r->headroom_count;

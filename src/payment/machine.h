@@ -23,7 +23,7 @@ struct entry {
     enum dp_mode mode; /* NONE until OUTCOME */
     enum dp_reason reason;
     enum dp_forward_state forward;
-    bool done, reversed, is_reversal, pending_signature, has_card_hash;
+    bool done, reversed, is_reversal, pending_signature, has_card_hash, degraded;
     uint32_t open_stan; /* a REQUESTED that nothing has closed yet; 0: none */
     int64_t wall_ms;
     uint64_t headroom_amount, headroom_count;
@@ -100,6 +100,9 @@ struct dp_payment {
         int64_t latest_wall_ms, latest_mono_ms, open_wall_ms, open_mono_ms;
     } time; /* clock.c */
     bool link_up, reader_ok, held, stopped;
+    bool degraded;             /* the token's anchor is dead */
+    uint64_t degraded_n;       /* payments approved since it died */
+    int64_t anchor_again_ms;   /* when it is tried again */
     bool round_over;           /* settled in balance, and its epoch key is still there */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
     int begin_err;             /* of the acquirer's making, while the journal opens */
@@ -131,6 +134,8 @@ void record_begin(const struct dp_payment *p, enum dp_record_type type, const ui
 int keep(struct dp_payment *p, struct dp_record *r);
 int keep_durable(struct dp_payment *p, struct dp_record *r); /* and flush */
 int bind_all(struct dp_payment *p);                          /* checkpoint */
+/* A payment that was bound, and not by the anchor. */
+void flag_degraded(struct dp_payment *p, const uint8_t tx[16]);
 /* The round is settled: its epoch key is destroyed, and another signs the next one. An error is
  * fail-stop; the next start makes up for it. */
 int end_round(struct dp_payment *p);
@@ -150,6 +155,8 @@ bool clock_set_back(const struct dp_payment *p);
 bool clock_jumped(const struct dp_payment *p);
 
 /* ---- policy.c ---- */
+/* Payments that may still be approved while the token's anchor is dead. */
+uint64_t degraded_left(const struct dp_payment *p);
 void headroom(const struct dp_payment *p, struct dp_headroom *out);
 /* May this amount be approved without a link (deferred: kept for later)? NONE, or the limit in the
  * way. */

@@ -11,6 +11,7 @@
 
 #define INTERRUPTED_REASON_CODE 4007 /* DE25: the terminal could not complete */
 #define TICK_MAX_MS             60000
+#define ANCHOR_AGAIN_MS         30000
 
 int64_t mono(const struct dp_payment *p)
 {
@@ -54,11 +55,45 @@ static int fail_stop(struct dp_payment *p, const char *what, int err)
     return err;
 }
 
+void flag_degraded(struct dp_payment *p, const uint8_t tx[16])
+{
+    struct entry *e = index_by_tx(&p->index, tx);
+    if (e == NULL)
+        return;
+    e->degraded = true;
+    if (e->mode != DP_MODE_DECLINED)
+        p->degraded_n++;
+}
+
+static void see_degraded(struct dp_payment *p, const struct dp_record *r)
+{
+    if (r->type == DP_RECORD_DEGRADED_ON) {
+        p->degraded = true;
+        p->degraded_n = 0;
+        if (r->has_tx)
+            flag_degraded(p, r->tx);
+    } else if (r->type == DP_RECORD_DEGRADED_OFF) {
+        p->degraded = false;
+    } else if (r->type == DP_RECORD_OUTCOME && r->degraded && r->mode != DP_MODE_DECLINED) {
+        p->degraded_n++;
+    }
+}
+
+/* The journal says by itself when the anchor dies, and that it works again. */
+static void note_degraded(struct dp_payment *p)
+{
+    bool now = dp_journal_is_degraded(p->journal);
+    if (now && !p->degraded)
+        p->degraded_n = 0;
+    p->degraded = now;
+}
+
 /* Index, round and clock follow the journal, record by record. */
 static void see(struct dp_payment *p, const struct dp_record *r)
 {
     int64_t synced = p->round.synced_wall_ms;
     index_see(&p->index, &p->round, r);
+    see_degraded(p, r);
     clock_see(p, r, p->round.synced_wall_ms != synced);
 }
 
@@ -91,12 +126,18 @@ int bind_all(struct dp_payment *p)
         dp_log(DP_LOG_ERROR, "journal checkpoint: %s; nothing may go on", dp_strerr(err));
         p->stopped = true;
     }
+    note_degraded(p);
     return err;
 }
 
 int end_round(struct dp_payment *p)
 {
-    int err = dp_journal_rotate(p->journal);
+    int err = p->degraded ? DP_ERR_STATE : dp_journal_rotate(p->journal);
+    note_degraded(p);
+    if (err == DP_ERR_STATE && p->degraded) {
+        dp_log(DP_LOG_WARNING, "no new key of the journal while the anchor is dead; it comes then");
+        return DP_OK;
+    }
     if (err < 0) {
         dp_log(DP_LOG_ERROR, "new key of the journal: %s; nothing may go on", dp_strerr(err));
         p->stopped = true;
@@ -251,7 +292,9 @@ static int open_journal(struct dp_payment *p)
     dp_journal_id(p->journal, p->journal_id);
     if (opened.recovered)
         dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");
-    return dp_journal_checkpoint(p->journal); /* what is answered from now on is bound */
+    err = dp_journal_checkpoint(p->journal); /* what is answered from now on is bound */
+    note_degraded(p);
+    return err;
 }
 
 /* With journal and parameters there: what was in flight is closed. */
@@ -335,10 +378,14 @@ static const char *trouble(const struct dp_payment *p)
         return "the journal cannot be opened";
     if (p->config.params == NULL)
         return "no valid parameter set";
+    if (p->degraded && degraded_left(p) == 0)
+        return "the key store's anchor is out of order: no more payments; bring the device back";
     if (p->acquirer != NULL && dp_acquirer_is_anothers(p->acquirer))
         return "the open batch is of another terminal: settle it first";
     if (!p->reader_ok)
         return "no card reader";
+    if (p->degraded)
+        return "the key store's anchor is out of order: few payments left, and they are marked";
     if (!p->link_up)
         return "no network: payments go on within the limits left";
     return "";
@@ -354,6 +401,8 @@ void dp_payment_diagnose(struct dp_payment *p, struct dp_diagnosis *out)
     out->link_up = p->link_up;
     out->reader_ok = p->reader_ok;
     out->busy = p->door.state != DOOR_IDLE;
+    out->degraded = p->degraded;
+    out->degraded_left = degraded_left(p);
     memcpy(out->journal, p->journal_id, sizeof out->journal);
     if (p->acquirer != NULL)
         dp_acquirer_batch(p->acquirer, &batch);
@@ -400,7 +449,7 @@ void dp_payment_link_up(struct dp_payment *p, bool up)
         return;
     p->link_up = up;
     dp_log(DP_LOG_INFO, "acquirer link is %s", up ? "up" : "down");
-    if (p->acquirer == NULL || p->stopped)
+    if (p->acquirer == NULL || p->stopped || p->journal_err < 0)
         return;
     if (up) {
         forward_link_up(p);
@@ -446,11 +495,26 @@ void dp_payment_link_failed(struct dp_payment *p, uint32_t id, bool sent)
         forward_failed(p, id);
 }
 
+/* Between two payments: a dead token may take its time to say so. */
+static void try_anchor(struct dp_payment *p, int64_t now, int64_t *wait)
+{
+    int err = dp_journal_try_anchor(p->journal);
+    p->anchor_again_ms = err == DP_ERR_BUSY ? now : now + ANCHOR_AGAIN_MS;
+    *wait = err == DP_ERR_BUSY ? 0 : ANCHOR_AGAIN_MS;
+    note_degraded(p);
+    if (err == DP_ERR_ROLLBACK || err == DP_ERR_STATE)
+        p->stopped = true;
+    else if (err == DP_OK && p->round_over)
+        (void)end_round(p);
+}
+
 int dp_payment_tick(struct dp_payment *p)
 {
     int64_t now = mono(p), wait = TICK_MAX_MS;
-    if (p->stopped || p->acquirer == NULL)
+    if (p->stopped || p->acquirer == NULL || p->journal_err < 0)
         return TICK_MAX_MS;
+    if (p->degraded && p->door.state == DOOR_IDLE && now >= p->anchor_again_ms)
+        try_anchor(p, now, &wait);
     door_tick(p, now, &wait);
     if (!p->stopped)
         forward_tick(p, now, &wait);

@@ -20,6 +20,12 @@ static int64_t sync_left_s(const struct dp_payment *p)
     return (int64_t)params->offline.since_sync_max_s - since;
 }
 
+uint64_t degraded_left(const struct dp_payment *p)
+{
+    const struct dp_params *params = p->config.params;
+    return params == NULL ? 0 : (uint64_t)left_of(params->degraded_payments_max, p->degraded_n);
+}
+
 void headroom(const struct dp_payment *p, struct dp_headroom *out)
 {
     const struct dp_params *params = p->config.params;

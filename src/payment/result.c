@@ -51,6 +51,7 @@ void result_of(const struct dp_payment *p, const struct entry *e, struct dp_pay_
     out->reversed = e->reversed;
     out->is_reversal = e->is_reversal;
     out->pending_signature = e->pending_signature;
+    out->degraded = e->degraded;
     out->wall_ms = e->wall_ms;
     if (!e->done)
         out->state = DP_PAY_IN_PROGRESS;

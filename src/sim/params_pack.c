@@ -365,10 +365,13 @@ static int put_optional(struct sim_buf *b, const struct sim_set *set)
     }
     if (err == DP_OK)
         err = put_fields(b, set, &set->refunds, "refunds");
-    if (err != DP_OK || !set->has_revoked)
-        return err;
-    sim_put_cbor(b, SIM_CBOR_UINT, 17);
-    return put_revoked(b, set);
+    if (err == DP_OK && set->has_revoked) {
+        sim_put_cbor(b, SIM_CBOR_UINT, 17);
+        err = put_revoked(b, set);
+    }
+    if (err == DP_OK && set->degraded.fields != NULL)
+        err = put_fields(b, set, &set->degraded, "degraded");
+    return err;
 }
 
 static int put_terminal(struct sim_buf *b, const struct sim_set *set)
@@ -397,7 +400,8 @@ int sim_params_pack(struct sim_buf *out, const struct sim_set *set)
         [5] = put_terminal, [6] = put_aids,  [7] = put_ca_keys,     [8] = put_offline,
         [9] = put_deferred, [10] = put_bins, [11] = put_exceptions, [12] = put_acquirer};
     size_t optional = (set->manifest.fields != NULL ? 1u : 0u) + (set->has_agents ? 1u : 0u) +
-                      (set->cohort[0] != '\0' ? 1u : 0u) + (set->has_revoked ? 1u : 0u);
+                      (set->cohort[0] != '\0' ? 1u : 0u) + (set->has_revoked ? 1u : 0u) +
+                      (set->degraded.fields != NULL ? 1u : 0u);
     int err;
     sim_put_cbor(out, SIM_CBOR_MAP, 13 + optional);
     err = put_fields(out, set, &set->set, "set");

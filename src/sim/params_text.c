@@ -85,6 +85,9 @@ static const struct sim_field manifest_fields[] = {{1, "id", SIM_KIND_TEXT, 35, 
 static const struct sim_field refunds_fields[] = {{16, "allowed", SIM_KIND_YES_NO, 0, "no", {0}},
                                                   {0}};
 
+static const struct sim_field degraded_fields[] = {
+    {18, "payments_max", SIM_KIND_UINT, 0, NULL, {0}}, {0}};
+
 /* ---- reading ---- */
 
 static char *copy(const char *text)
@@ -160,6 +163,7 @@ static int begin_section(struct sim_set *s, char *title)
         {"acquirer", &s->acquirer, acquirer_fields, NULL, NULL},
         {"manifest", &s->manifest, manifest_fields, &s->parcels, "parcel"},
         {"refunds", &s->refunds, refunds_fields, NULL, NULL},
+        {"degraded", &s->degraded, degraded_fields, NULL, NULL},
         {"exceptions", NULL, NULL, &s->pans, "pan"},
         {"agents", NULL, NULL, &s->agents, "agent"},
         {"revoked", NULL, NULL, &s->revoked, "certificate"},

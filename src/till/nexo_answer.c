@@ -149,6 +149,7 @@ static const char *condition_of(const struct dp_pay_result *r)
     case DP_REASON_LIMIT_ROUND:
     case DP_REASON_LIMIT_CARD:
     case DP_REASON_LIMIT_SYNC:
+    case DP_REASON_DEGRADED:
         return "PaymentRestriction";
     case DP_REASON_SERVICE_ID_REUSED:
     case DP_REASON_ALREADY_PAID:
@@ -163,6 +164,7 @@ static const char *condition_of(const struct dp_pay_result *r)
     case DP_REASON_PARAMS:
     case DP_REASON_JOURNAL:
     case DP_REASON_UNKNOWN:
+    case DP_REASON_KEY_STORE:
         return "UnavailableService";
     default:
         return "Refusal";
@@ -211,6 +213,8 @@ static void additional(struct pairs *p, const struct dp_pay_result *r, enum dp_l
         add(p, "reversed", "true");
     if (r->pending_signature)
         add(p, "signature", "wanted");
+    if (r->degraded)
+        add(p, "degraded", "true");
     add(p, "actionCode", r->action_code);
     if (r->stan != 0)
         add_number(p, "stan", r->stan);
@@ -356,7 +360,7 @@ char *nexo_answer_login(const struct nexo_request *q, const struct nexo_info *in
 char *nexo_answer_diagnosis(const struct nexo_request *q, const struct dp_diagnosis *d)
 {
     struct pairs more = {"", 0};
-    bool usable = d->journal_ok && d->params_ok;
+    bool usable = d->journal_ok && d->params_ok && (!d->degraded || d->degraded_left > 0);
     char hex[33];
     add(&more, "message",
         d->trouble[0] != '\0'
@@ -367,14 +371,19 @@ char *nexo_answer_diagnosis(const struct nexo_request *q, const struct dp_diagno
     add_number(&more, "batch", d->batch);
     add_number(&more, "businessDate", d->business_date);
     add(&more, "busy", d->busy ? "true" : "false");
+    if (d->degraded) {
+        add(&more, "degraded", "true");
+        add_number(&more, "degradedLeft", (int64_t)d->degraded_left);
+    }
     add_headroom(&more, &d->headroom);
-    json_t *status = json_pack("{s:s,s:b,s:b,s:s}", "GlobalStatus",
-                               !usable         ? "OutOfOrder"
-                               : d->busy       ? "Busy"
-                               : !d->reader_ok ? "Maintenance"
-                                               : "OK",
-                               "CommunicationOKFlag", d->link_up, "SecurityOKFlag", d->journal_ok,
-                               "CardReaderOK", d->reader_ok ? "true" : "false");
+    json_t *status =
+        json_pack("{s:s,s:b,s:b,s:s}", "GlobalStatus",
+                  !usable                        ? "OutOfOrder"
+                  : d->busy                      ? "Busy"
+                  : !d->reader_ok || d->degraded ? "Maintenance"
+                                                 : "OK",
+                  "CommunicationOKFlag", d->link_up, "SecurityOKFlag",
+                  d->journal_ok && !d->degraded, "CardReaderOK", d->reader_ok ? "true" : "false");
     return wrap(&q->header, "DiagnosisResponse",
                 json_pack("{s:o,s:o,s:[s]}", "Response", response("Success", NULL, &more),
                           "POIStatus", status, "LoggedSaleID", q->header.sale_id));
@@ -455,6 +464,8 @@ char *nexo_event(const struct dp_pay_event *e, enum dp_language language)
         (void)json_object_set_new(o, "application", json_string(e->application));
     if (e->languages[0] != '\0')
         (void)json_object_set_new(o, "languages", json_string(e->languages));
+    if (e->degraded)
+        (void)json_object_set_new(o, "degraded", json_true());
     if (e->offers_n > 0)
         (void)json_object_set_new(o, "applications", offers(e));
     text = json_dumps(o, JSON_COMPACT);

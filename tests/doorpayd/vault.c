@@ -17,7 +17,7 @@
 #include "doorpayd/process.h"
 #include "tests/params/notation.h"
 
-#define OPTION_BYTES 192
+#define OPTION_BYTES 400
 
 struct vault vault;
 

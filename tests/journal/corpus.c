@@ -716,6 +716,144 @@ static void a_whole_day(struct corpus *c)
     world_close(&c->w);
 }
 
+/* ---- a dead anchor ---- */
+
+/* One payment is anchored, and the next three are not. */
+static void degraded_from(struct corpus *c, uint32_t payment)
+{
+    world_script(&c->w, "anchor_extend 2 wear\n");
+    more(c, payment, payment + 4, SEGMENT);
+    world_script(&c->w, NULL);
+    forge_load(&c->f, &c->w.mem);
+}
+
+static void degraded(struct corpus *c)
+{
+    degraded_from(c, 30);
+}
+
+static void degraded_from_the_start(struct corpus *c)
+{
+    world_script(&c->w, "anchor_read 1 wear\n");
+    more(c, 30, 32, SEGMENT);
+    world_script(&c->w, NULL);
+}
+
+static void degraded_and_back(struct corpus *c)
+{
+    degraded(c);
+    more(c, 40, 41, SEGMENT);
+    forge_load(&c->f, &c->w.mem);
+}
+
+static void degraded_twice(struct corpus *c)
+{
+    degraded_and_back(c);
+    degraded_from(c, 50);
+}
+
+/* The anchor died again before it had all that it missed. */
+static void degraded_half_way_back(struct corpus *c)
+{
+    degraded(c);
+    world_script(&c->w, "anchor_extend 3 wear\n");
+    more(c, 40, 41, SEGMENT);
+    world_script(&c->w, NULL);
+}
+
+/* Nobody can tell while the anchor is dead: signed, and not bound. */
+static void degraded_tail_cut(struct corpus *c)
+{
+    degraded(c);
+    do
+        c->f.n--;
+    while (!c->f.parts[c->f.n - 1].signature);
+    store(c);
+}
+
+/* With DEGRADED_ON everything is gone that could say why the token is behind. */
+static void degraded_record_cut(struct corpus *c)
+{
+    degraded(c);
+    c->f.n = at(c, DP_RECORD_DEGRADED_ON, 0);
+    store(c);
+}
+
+static void older_copy_while_degraded(struct corpus *c)
+{
+    struct memstore kept;
+    degraded(c);
+    memstore_copy(&kept, &c->w.mem);
+    more(c, 40, 41, SEGMENT);
+    memstore_free(&c->w.mem);
+    c->w.mem = kept;
+}
+
+static void say_degraded(struct corpus *c, int outcome, bool says)
+{
+    int i = at(c, DP_RECORD_OUTCOME, outcome);
+    forge_edit(&c->f, i)->degraded = says;
+    forge_put(&c->f, i);
+    forge_rechain(&c->f);
+    store(c);
+}
+
+static void outcome_hides_degraded(struct corpus *c)
+{
+    degraded(c);
+    say_degraded(c, 5, false);
+}
+
+static void outcome_claims_degraded(struct corpus *c)
+{
+    degraded(c);
+    say_degraded(c, 1, true);
+}
+
+/* A record of a type that must not stand before part i. */
+static void put_type(struct corpus *c, int i, int like, enum dp_record_type type)
+{
+    static struct forge_part copy;
+    copy = c->f.parts[like];
+    forge_insert(&c->f, i, &copy);
+    forge_edit(&c->f, i)->type = type;
+    forge_put(&c->f, i);
+    forge_rechain(&c->f);
+    store(c);
+}
+
+static void degraded_on_twice(struct corpus *c)
+{
+    degraded(c);
+    put_type(c, at(c, DP_RECORD_OUTCOME, 5), at(c, DP_RECORD_DEGRADED_ON, 0),
+             DP_RECORD_DEGRADED_ON);
+}
+
+static void degraded_off_alone(struct corpus *c)
+{
+    degraded(c);
+    put_type(c, at(c, DP_RECORD_OUTCOME, 1), at(c, DP_RECORD_DEGRADED_ON, 0),
+             DP_RECORD_DEGRADED_OFF);
+}
+
+static void degraded_before_a_checkpoint(struct corpus *c)
+{
+    degraded(c);
+    put_type(c, 1, at(c, DP_RECORD_DEGRADED_ON, 0), DP_RECORD_DEGRADED_ON);
+}
+
+static void new_epoch_while_degraded(struct corpus *c)
+{
+    degraded(c);
+    put_type(c, at(c, DP_RECORD_OUTCOME, 5), at(c, DP_RECORD_OPEN, 0), DP_RECORD_KEY_ROTATE);
+}
+
+static void closed_while_degraded(struct corpus *c)
+{
+    degraded(c);
+    put_type(c, at(c, DP_RECORD_OUTCOME, 5), at(c, DP_RECORD_DEGRADED_ON, 0), DP_RECORD_CLOSE);
+}
+
 static void clock_set_back(struct corpus *c)
 {
     c->w.now -= 86400000;
@@ -926,6 +1064,14 @@ const struct corpus_case corpus_cases[] = {
     GOOD(head),
     GOOD(head_and_more),
     GOOD(trust),
+    GOOD(degraded_and_back),
+    UNSURE(NULL, degraded),
+    UNSURE(NULL, degraded_from_the_start),
+    UNSURE(NULL, degraded_twice),
+    UNSURE(NULL, degraded_half_way_back),
+    UNSURE(NULL, degraded_tail_cut),
+    BEHIND(degraded_record_cut),
+    BEHIND(older_copy_while_degraded),
     UNSURE(NULL, an_unbound_record),
     UNSURE("torn-tail", torn_batch),
     UNSURE("torn-tail", torn_last_frame),
@@ -997,6 +1143,13 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("state-machine", no_open),
     CAUGHT("state-machine", another_amount),
     CAUGHT("state-machine", a_payment_after_close),
+    CAUGHT("state-machine", outcome_hides_degraded),
+    CAUGHT("state-machine", outcome_claims_degraded),
+    CAUGHT("state-machine", degraded_on_twice),
+    CAUGHT("state-machine", degraded_off_alone),
+    CAUGHT("state-machine", degraded_before_a_checkpoint),
+    CAUGHT("state-machine", new_epoch_while_degraded),
+    CAUGHT("state-machine", closed_while_degraded),
     CAUGHT("recovery-mismatch", torn_bytes_edited),
     CAUGHT("recovery-mismatch", torn_bytes_wiped),
     CAUGHT("head-mismatch", fork_of_the_head),

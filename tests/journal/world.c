@@ -94,6 +94,22 @@ void world_close(struct world *w)
     dp_journal_free(&w->j);
 }
 
+void world_script(struct world *w, const char *script)
+{
+    char path[128];
+    DP_ASSERT(w->j == NULL);
+    dp_hsm_free(&w->hsm);
+    snprintf(w->uri, sizeof w->uri, "soft:%s/token", w->dir);
+    if (script != NULL) {
+        FILE *f;
+        snprintf(path, sizeof path, "%s/script", w->dir);
+        f = fopen(path, "we");
+        DP_ASSERT(f != NULL && fputs(script, f) >= 0 && fclose(f) == 0);
+        snprintf(w->uri, sizeof w->uri, "sim:dir=%s/token?script=%s", w->dir, path);
+    }
+    DP_ASSERT(dp_hsm_open(w->uri, &w->hsm) == DP_OK);
+}
+
 void world_token_keep(struct world *w)
 {
     shell(w, "rm -rf kept && cp -a token kept");

@@ -31,6 +31,9 @@ int world_open(struct world *w);
 void world_kill(struct world *w);
 /* A clean end. */
 void world_close(struct world *w);
+/* The same token, opened anew and failing by a script (hsm/sim_script.h); NULL: it works again. The
+ * journal is not open. */
+void world_script(struct world *w, const char *script);
 /* The token as it was when it was kept: a crash between two of its writes. */
 void world_token_keep(struct world *w);
 void world_token_restore(struct world *w);

@@ -234,6 +234,20 @@ void world_kill(struct world *w)
     world_open(w);
 }
 
+void world_kill_token(struct world *w, const char *script)
+{
+    (void)snprintf(w->uri, sizeof w->uri, "soft:%s/token", w->dir);
+    if (script != NULL) {
+        char path[128];
+        FILE *f;
+        (void)snprintf(path, sizeof path, "%s/script", w->dir);
+        f = fopen(path, "we");
+        assert_true(f != NULL && fputs(script, f) >= 0 && fclose(f) == 0);
+        (void)snprintf(w->uri, sizeof w->uri, "sim:dir=%s/token?script=%s", w->dir, path);
+    }
+    world_kill(w);
+}
+
 void world_power_on(struct world *w, uint64_t seed)
 {
     end_process(w);

@@ -15,7 +15,7 @@
 #define WORLD_RESULTS 64
 
 struct world {
-    char dir[96], uri[128];
+    char dir[96], uri[320];
     struct dp_hsm *hsm;
     struct dp_params *params;
     struct memstore mem;
@@ -68,6 +68,9 @@ void world_remove(struct world *w);
 void world_open(struct world *w);
 /* The process is killed; what it had written is there. */
 void world_kill(struct world *w);
+/* The same, and the token fails by a script from now on (hsm/sim_script.h); NULL: it works again.
+ */
+void world_kill_token(struct world *w, const char *script);
 /* The power came back after a cut (memstore_fail before): what was flushed is there. */
 void world_power_on(struct world *w, uint64_t seed);
 
