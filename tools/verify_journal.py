@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second reader of the doorpay journal, written from docs/PROTOCOL.journal and from nothing else.
 
-usage: verify_journal.py DIR [--head FILE | --anchor HEX] [--trust HEX-OR-FILE]
+usage: verify_journal.py DIR [--head FILE | --anchor HEX] [--trust HEX-OR-FILE] [--collector HEX-OR-FILE]
        verify_journal.py --proof FILE --trust HEX-OR-FILE... [--record FILE] [--head FILE]
 
 Prints the verdict as JSON. Exit status: 0 valid and fresh, 3 valid and freshness unknown, 4 ROLLBACK,
 5 tampered or damaged, 1 not readable, 2 wrong usage; of a proof 0 proven, 1 not. Needs Python and
-python3-cryptography.
+python3-cryptography, and for a journal with archived segments the program zstd.
 """
 import argparse
 import hashlib
 import json
 import os
 import re
+import shutil
 import struct
+import subprocess
 import sys
 
 from cryptography.exceptions import InvalidSignature
@@ -164,6 +166,8 @@ class Cose:
         if self.protected != b"\xa1\x01\x26" or not isinstance(headers, dict) or set(headers) != {4}:
             raise BadCbor("not the headers that it must have")
         self.kid = headers[4]
+        if not isinstance(self.kid, bytes) or len(self.kid) != 8:
+            raise BadCbor("not the key id that it must have")
         if not isinstance(self.payload, bytes) or not isinstance(self.signature, bytes) or len(self.signature) != 64:
             raise BadCbor("not the payload and signature that it must have")
         self.aad = aad
@@ -257,7 +261,7 @@ KEYS = {
 ALWAYS = range(1, 10)
 NEEDS = {INTENT: (10, 11), REQUESTED: (10, 11, 17, 21), OUTCOME: (10, 11, 21), REVERSAL: (10, 11, 17, 47), VOID: (10, 11, 43),
          FORWARDED: (10, 17, 48), SETTLED: (56,), CHECKPOINT: (51,), OPEN: (54,), KEY_ROTATE: (54,), RECOVERY: (52,),
-         SHRED: (57,)}
+         SHRED: (57,), UPLOAD_ACK: (51, 53)}
 CARRY_TOTALS = (INTENT, OUTCOME, REVERSAL, VOID, FORWARDED)
 
 
@@ -587,11 +591,49 @@ class Segment:
         self.damage_rule = rule
 
 
+# ---- archives (section 10) ----
+
+ZSTD_MAGIC, ZSTD_FORM = b"\x28\xb5\x2f\xfd", 0x24
+SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX, ARCHIVE_BYTES_MAX = 8192, 1048576, 1056768
+
+
+def zstd_frame(data):
+    """The size of what is in it, when data is one zstd frame of the one form, and ends with it (RFC 8878, 3.1.1); else None."""
+    if len(data) < 6 or len(data) > ARCHIVE_BYTES_MAX or data[:4] != ZSTD_MAGIC or data[4] & 0x3F != ZSTD_FORM:
+        return None
+    n = (1, 2, 4, 8)[data[4] >> 6]
+    size = int.from_bytes(data[5:5 + n], "little") + (256 if n == 2 else 0)
+    at, last = 5 + n, False
+    while not last:
+        if at + 3 > len(data):
+            return None
+        head = int.from_bytes(data[at:at + 3], "little")
+        last, kind = head & 1 == 1, head >> 1 & 3
+        if kind == 3:
+            return None
+        at += 3 + (1 if kind == 1 else head >> 3)
+    return size if at + 4 == len(data) and SEGMENT_BYTES_MIN <= size <= SEGMENT_BYTES_MAX else None
+
+
+def unpack(data):
+    """A segment's bytes from its archive, or None: it is no archive."""
+    size = zstd_frame(data)
+    if size is None:
+        return None
+    program = shutil.which("zstd")
+    if program is None:
+        raise Unreadable("it has archived segments, and the program zstd, which reads them, is not here")
+    done = subprocess.run([program, "-d", "-c", "-q"], input=data, capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 and len(done.stdout) == size else None
+
+
 # ---- the whole journal ----
 
 class Verifier:
-    def __init__(self, directory, anchor=None, head=None, identity=None):
+    def __init__(self, directory, anchor=None, head=None, identity=None, collector=None):
         self.directory, self.anchor, self.head, self.trusted = directory, anchor, head, identity
+        self.collector = collector
+        self.heads, self.acknowledged = {}, 0  # (root, anchor after it) by size; records of the last UPLOAD_ACK
         self.journal = self.identity = None
         self.leaf, self.tree, self.totals, self.ledger = ZEROS, Tree(), [0] * 14, Ledger()
         self.records = self.checkpoints = self.signed_size = 0
@@ -604,24 +646,37 @@ class Verifier:
         self.place = (1, 0, 0)
 
     def segments(self):
-        names = [n for n in os.listdir(self.directory) if re.fullmatch(r"seg-[0-9]{8}\.dpj", n)]
-        return sorted(names)
+        names = os.listdir(self.directory)
+        return sorted({int(m.group(1)) for m in (re.fullmatch(r"seg-([0-9]{8})\.dpj(\.zst)?", n) for n in names) if m})
 
     def run(self):
         try:
-            for index, name in enumerate(self.segments(), 1):
-                self.segment(os.path.join(self.directory, name), int(name[4:12]), index)
+            for index, number in enumerate(self.segments(), 1):
+                self.segment(number, index)
             if self.records == 0 and not self.pending:
                 raise Finding("segment-order", "no segment", 0, 0, 0)
             return self.result(self.end())
         except Finding as finding:
             return self.result(finding)
 
-    def segment(self, path, number, expected):
+    def read(self, number):
+        """A segment's bytes, from its file or its archive; both of one must be alike."""
+        path = os.path.join(self.directory, f"seg-{number:08}.dpj")
+        data = archived = None
+        if os.path.exists(path):
+            with open(path, "rb") as f:
+                data = f.read()
+        if os.path.exists(path + ".zst"):
+            with open(path + ".zst", "rb") as f:
+                archived = unpack(f.read(ARCHIVE_BYTES_MAX + 1))
+            if archived is None or data not in (None, archived):
+                raise Finding("segment-archive", f"the archive of segment {number} is not the segment's", number, 0, self.records)
+        return archived if data is None else data
+
+    def segment(self, number, expected):
         if number != expected:
             raise Finding("segment-order", f"segment {expected} is missing", expected, 0, self.records)
-        with open(path, "rb") as f:
-            data = f.read()
+        data = self.read(number)
         s = Segment(data, number, self.records)
         h = s.header
         if h.number != number:
@@ -670,6 +725,8 @@ class Verifier:
             self.checkpoint(r)
         elif r[2] == DEGRADED_ON:
             self.missed = {self.last["before"]: self.last["before_size"], self.anchor_now: self.last["seq"] + 1}
+        elif r[2] == UPLOAD_ACK:
+            self.upload_ack(r)
         self.leaf = sha256(b"\x00", payload)
         self.tree.append(self.leaf)
         self.records += 1
@@ -737,9 +794,28 @@ class Verifier:
                 raise Finding("state-machine", f"more than {MISSED_MAX} checkpoints while degraded", *self.place)
             self.missed[self.anchor_now] = r[3] + 1
         self.anchors[self.anchor_now] = r[3]
+        self.heads[b[3]] = (b[4], self.anchor_now)
         self.checkpoints += 1
         before_size = 0 if self.last is None else self.last["seq"] + 1
         self.last = {"seq": r[3], "body": r[51], "before": b[6], "before_size": before_size, "kid": b[8], "signed": False, "place": self.place}
+
+    def upload_ack(self, r):
+        """What the collector says it has (section 11)."""
+        try:
+            cose = Cose(r[51], b"doorpay acknowledgement 1")
+            a = cbor(cose.payload)
+        except BadCbor as e:
+            raise Finding("record-format", f"the acknowledgement: {e}", *self.place) from None
+        shape = {1: uint(1, 1), 2: octets(16), 3: uint(1, (1 << 63) - 1), 4: octets(32), 5: octets(32), 6: uint(0, (1 << 63) - 1),
+                 7: lambda v: isinstance(v, str) and re.fullmatch(r"[ -~]{1,35}", v) is not None}
+        if not isinstance(a, dict) or set(a) != set(shape) or not all(shape[k](v) for k, v in a.items()):
+            raise Finding("record-format", "the acknowledgement is none", *self.place)
+        if (r[53] != sha256(r[51]) or a[2] != self.journal or a[3] <= self.acknowledged or
+                self.heads.get(a[3]) != (a[4], a[5])):
+            raise Finding("acknowledgement", "it acknowledges what this journal did not have, or has no more", *self.place)
+        self.acknowledged = a[3]
+        if self.collector is not None and (cose.kid != key_id(self.collector) or not cose.verifies(self.collector)):
+            raise Finding("acknowledgement-signature", "it is not signed by the collector", *self.place)
 
     def signature(self, seq, data):
         def bad(rule, words):
@@ -804,7 +880,7 @@ class Verifier:
         if finding is not None and finding.rule is not None:
             out.update(rule=finding.rule, segment=finding.segment, offset=finding.offset, seq=finding.seq)
         out.update(records=self.records, checkpoints=self.checkpoints, signed_size=self.signed_size,
-                   torn_tail=bool(self.pending), journal=(self.journal or b"").hex(), root=self.tree.root().hex(),
+                   torn_tail=bool(self.pending), acknowledged=self.acknowledged, journal=(self.journal or b"").hex(), root=self.tree.root().hex(),
                    last_leaf=self.leaf.hex(), anchor=(self.anchor_now or ZEROS).hex(), identity=(self.identity or b"").hex(),
                    totals=dict(zip(TOTALS, self.totals)))
         return out
@@ -1000,8 +1076,8 @@ def read_hex(value, length, what):
     return octets_read
 
 
-def verify(directory, anchor=None, head=None, identity=None):
-    return Verifier(one_journal(directory), anchor, head, identity).run()
+def verify(directory, anchor=None, head=None, identity=None, collector=None):
+    return Verifier(one_journal(directory), anchor, head, identity, collector).run()
 
 
 def read_bytes(path):
@@ -1019,6 +1095,7 @@ def main(argv):
     against.add_argument("--anchor", metavar="HEX", help="the token's anchor")
     parser.add_argument("--trust", metavar="HEX", action="append", default=[],
                         help="the device's identity key, or a file with it; for a proof several")
+    parser.add_argument("--collector", metavar="HEX", help="the collector's key, or a file with it")
     options = parser.parse_args(argv)
     if options.proof is None:
         fits = options.dir is not None and options.record is None and len(options.trust) <= 1
@@ -1035,7 +1112,8 @@ def main(argv):
             status = int(result["verdict"] != "PROVEN")
         else:
             result = verify(options.dir, None if options.anchor is None else read_hex(options.anchor, 32, "--anchor"), head,
-                            identities[0] if identities else None)
+                            identities[0] if identities else None,
+                            None if options.collector is None else read_hex(options.collector, 65, "--collector"))
             status = result["status"]
     except (Unreadable, OSError, json.JSONDecodeError) as e:
         print(f"verify_journal: {e}", file=sys.stderr)

@@ -201,6 +201,23 @@ DP_PUBLIC bool dp_journal_is_degraded(const struct dp_journal *j);
  * there is more to extend by; DP_ERR_TOKEN and kin: still dead; DP_ERR_ROLLBACK: the token has
  * bound something else, and nothing may go on. */
 DP_PUBLIC DP_MUST_USE int dp_journal_try_anchor(struct dp_journal *j);
+/*
+ * An acknowledgement of the collector's (docs/PROTOCOL.journal, 11) as it came: verified, held
+ * against the journal, and taken into the batch as UPLOAD_ACK; r is the record. error receives a
+ * sentence that says why not. DP_ERR_FORMAT; DP_ERR_SIGNATURE: not the collector's;
+ * DP_ERR_MISMATCH: of another journal, or of another history of this one; DP_ERR_RANGE: of more
+ * than there is; DP_ERR_NOT_FOUND: of what is no checkpoint's; DP_ERR_DUPLICATE, DP_ERR_ROLLBACK:
+ * it is the last one, it is older; DP_ERR_STATE, DP_ERR_IO, DP_ERR_NOMEM.
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_acknowledge(struct dp_journal *j, const uint8_t *p, size_t n,
+                                                 const uint8_t collector[65], struct dp_record *r,
+                                                 char *error, size_t error_n);
+/*
+ * One closed segment that the collector has whole becomes an archive. *more: there may be another.
+ * Nothing depends on it: what goes wrong is logged, leaves the segment as it is, and is tried again
+ * after the next start. DP_ERR_STATE.
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_archive(struct dp_journal *j, bool *more);
 /* A new epoch key (round), and the end of the old one. DP_ERR_STATE, too, while degraded: later. */
 DP_PUBLIC DP_MUST_USE int dp_journal_rotate(struct dp_journal *j);
 /* CLOSE, checkpoint, epoch key destroyed. The journal takes no more records. Not while degraded. */
@@ -250,6 +267,8 @@ struct dp_verify_options {
     uint8_t head_root[32], head_anchor[32], head_journal[16];
     bool has_identity; /* trust exactly this identity key */
     uint8_t identity[65];
+    bool has_collector; /* acknowledgements are signed by this key; else nobody looks */
+    uint8_t collector[65];
 };
 
 struct dp_verify_result {
@@ -263,6 +282,12 @@ struct dp_verify_result {
     uint8_t journal[16], root[32], last_leaf[32], anchor[32], identity[65];
     uint64_t signed_size; /* records covered by the last valid signature */
     bool degraded;        /* at its end: the anchor was dead, and nothing after was anchored */
+    /* the last signed checkpoint: what a collector acknowledges; size 0: none is signed */
+    struct {
+        uint64_t size;
+        uint8_t root[32], anchor[32];
+    } signed_head;
+    uint64_t acknowledged; /* records of the last UPLOAD_ACK, 0: none */
     bool torn_tail;
     struct dp_totals totals;
 };

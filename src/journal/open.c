@@ -158,6 +158,7 @@ static void take_state(struct dp_journal *j, const struct scan *s)
     j->flushed = s->tree.size;
     memcpy(j->flushed_leaf, s->leaf, sizeof j->flushed_leaf);
     j->number = s->segments;
+    j->acked = s->acked;
     j->offset = s->offset;
     memcpy(j->salt, s->header.salt, sizeof j->salt);
     if (!j->caps.anchor)

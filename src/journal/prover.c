@@ -23,6 +23,7 @@
 #include "base/reader.h"
 #include "base/writer.h"
 
+#include "archive.h"
 #include "scan.h"
 
 #define INDEX_HEAD_BYTES  8192
@@ -277,15 +278,7 @@ static int index_make(struct dp_prover *p)
 
 static int read_start(struct dp_prover *p, uint32_t number, uint8_t *bytes, size_t max, size_t *got)
 {
-    const struct dp_store *store = &p->config.journal;
-    char name[SEGMENT_NAME_BYTES], path[DP_JOURNAL_NAME_MAX];
-    int file, err;
-    segment_name(number, name);
-    err = store->ops->open(store->ctx, journal_path(p->dir, name, path), false, &file);
-    if (err != DP_OK)
-        return err;
-    err = store->ops->read_at(store->ctx, file, 0, bytes, max, got);
-    store->ops->close(store->ctx, file);
+    int err = segment_load_start(&p->config.journal, p->dir, number, bytes, max, got);
     return err == DP_OK && *got < SEGMENT_HEADER_BYTES ? DP_ERR_TAMPERED : err;
 }
 
@@ -423,7 +416,7 @@ int dp_prover_consistency(struct dp_prover *p, uint64_t older, uint8_t *out, siz
 
 static void see_segment(void *user, const char *name)
 {
-    uint32_t *most = user, number = segment_number(name);
+    uint32_t *most = user, number = segment_any_number(name);
     if (number > *most)
         *most = number;
 }

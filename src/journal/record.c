@@ -146,6 +146,7 @@ static const uint8_t required[][REQUIRED_MAX] = {
     [DP_RECORD_KEY_ROTATE] = {54},
     [DP_RECORD_RECOVERY] = {52},
     [DP_RECORD_SHRED] = {57},
+    [DP_RECORD_UPLOAD_ACK] = {51, 53},
     [DP_RECORD_CLOSE] = {0},
 };
 

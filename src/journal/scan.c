@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 
+#include "archive.h"
 #include "totals.h"
 
 #define STOP 1 /* a rule was broken: nothing after it is read */
@@ -44,6 +45,8 @@ void scan_free(struct scan **s)
         return;
     ledger_free(&(*s)->ledger);
     free((*s)->bytes);
+    free((*s)->room);
+    ack_heads_free(&(*s)->heads);
     free(*s);
     *s = NULL;
 }
@@ -193,9 +196,55 @@ static int see_checkpoint(struct scan *s, const struct frame *f)
     memcpy(b->body, r->body, r->body_n);
     b->body_n = r->body_n;
     memcpy(b->before, c.before, sizeof b->before);
+    memcpy(b->root, c.root, sizeof b->root);
     b->by = s->epoch;
     s->checkpoints++;
-    return DP_OK;
+    return ack_heads_add(&s->heads, c.size, c.root, b->after);
+}
+
+/* ---- UPLOAD_ACK ---- */
+
+static int check_collector(struct scan *s, const struct frame *f)
+{
+    const struct dp_record *r = &s->record;
+    const struct dp_verify_options *o = s->options;
+    if (o == NULL || !o->has_collector || ack_verify(r->body, r->body_n, o->collector) == DP_OK)
+        return DP_OK;
+    scan_found(s, "acknowledgement-signature", f->offset,
+               "the acknowledgement of record %" PRIu64 " is not signed by the collector",
+               s->tree.size);
+    return STOP;
+}
+
+/* The collector has what this journal had at one of its checkpoints, and ever more of it. */
+static int see_ack(struct scan *s, const struct frame *f)
+{
+    const struct dp_record *r = &s->record;
+    struct ack a;
+    uint8_t digest[HASH_BYTES];
+    bool has = false;
+    int err;
+    if (ack_read(r->body, r->body_n, &a) != DP_OK) {
+        scan_found(s, "record-format", f->offset,
+                   "the acknowledgement of record %" PRIu64 " cannot be read", s->tree.size);
+        return STOP;
+    }
+    err = hash_parts(&(struct dp_bytes){r->body, r->body_n}, 1, digest);
+    if (err == DP_OK)
+        err = ack_heads_has(&s->heads, &a, &has);
+    if (err != DP_OK)
+        return err;
+    if (memcmp(digest, r->digest, sizeof digest) != 0 ||
+        memcmp(a.journal, s->header.journal, sizeof a.journal) != 0 || a.size <= s->acked || !has) {
+        scan_found(s, "acknowledgement", f->offset,
+                   "record %" PRIu64 " acknowledges what this journal did not have, or what was "
+                   "acknowledged before",
+                   s->tree.size);
+        return STOP;
+    }
+    ack_heads_drop(&s->heads, a.size);
+    s->acked = a.size;
+    return check_collector(s, f);
 }
 
 /* ---- signature frames ---- */
@@ -227,6 +276,9 @@ static int see_signature(struct scan *s, const struct frame *f)
     }
     b->is_signed = true;
     s->signed_size = b->seq + 1;
+    s->signed_head.size = b->seq;
+    memcpy(s->signed_head.root, b->root, sizeof b->root);
+    memcpy(s->signed_head.anchor, b->after, sizeof b->after);
     return s->watch != NULL ? s->watch->signature(s->watch->ctx, b, v.signature) : DP_OK;
 }
 
@@ -385,6 +437,8 @@ static int see_body(struct scan *s, const struct frame *f)
     case DP_RECORD_SHRED:
         s->shred_generation = s->record.shred.new_generation;
         return DP_OK;
+    case DP_RECORD_UPLOAD_ACK:
+        return see_ack(s, f);
     case DP_RECORD_CLOSE:
         s->closed = true;
         return DP_OK;
@@ -538,28 +592,19 @@ static int check_header(struct scan *s, uint32_t number, uint64_t size, const ui
 
 static int read_segment(struct scan *s, uint32_t number, uint64_t *size)
 {
-    char name[SEGMENT_NAME_BYTES], path[DP_JOURNAL_NAME_MAX];
-    const struct dp_store *store = s->store;
-    size_t got = 0;
-    int file, err;
-    segment_name(number, name);
+    enum segment_found found;
+    int err = segment_load(s->store, s->dir, number, s->bytes, &s->room, size, &found);
     s->header.number = number;
-    err = store->ops->open(store->ctx, journal_path(s->dir, name, path), false, &file);
-    if (err == DP_ERR_NOT_FOUND) {
-        scan_found(s, "segment-order", 0, "segment %u of %u is missing", number, s->segments);
-        return STOP;
-    }
     if (err != DP_OK)
         return err;
-    err = store->ops->size(store->ctx, file, size);
-    if (err == DP_OK && (*size < SEGMENT_HEADER_BYTES || *size > DP_JOURNAL_SEGMENT_BYTES)) {
+    if (found == SEGMENT_MISSING)
+        scan_found(s, "segment-order", 0, "segment %u of %u is missing", number, s->segments);
+    else if (found == SEGMENT_BAD_ARCHIVE)
+        scan_found(s, "segment-archive", 0,
+                   "the archive of segment %u is damaged, or not of the segment beside it", number);
+    else if (found == SEGMENT_NO_SIZE)
         scan_found(s, "segment-header", 0, "segment %u has no possible size", number);
-        err = STOP;
-    }
-    if (err == DP_OK)
-        err = store->ops->read_at(store->ctx, file, 0, s->bytes, (size_t)*size, &got);
-    store->ops->close(store->ctx, file);
-    return err == DP_OK && got != *size ? DP_ERR_IO : err;
+    return s->rule == NULL ? DP_OK : STOP;
 }
 
 static int see_segment(struct scan *s, uint32_t number)
@@ -580,10 +625,26 @@ static int see_segment(struct scan *s, uint32_t number)
     return see_batches(s, &seg);
 }
 
+struct counted {
+    uint32_t n, last; /* names come in order: a file and its archive one after the other */
+};
+
 static void count_segment(void *user, const char *name)
 {
-    if (segment_number(name) != 0)
-        ++*(uint32_t *)user;
+    struct counted *c = user;
+    uint32_t number = segment_any_number(name);
+    if (number == 0 || number == c->last)
+        return;
+    c->last = number;
+    c->n++;
+}
+
+int segments_count(const struct dp_store *store, const char *dir, uint32_t *n)
+{
+    struct counted c = {0, 0};
+    int err = store->ops->list(store->ctx, dir, count_segment, &c);
+    *n = c.n;
+    return err;
 }
 
 int scan_run(struct scan *s, const char *dir)
@@ -591,7 +652,7 @@ int scan_run(struct scan *s, const char *dir)
     int err;
     DP_ASSERT(strlen(dir) < sizeof s->dir);
     memcpy(s->dir, dir, strlen(dir) + 1);
-    err = s->store->ops->list(s->store->ctx, dir, count_segment, &s->segments);
+    err = segments_count(s->store, dir, &s->segments);
     if (err == DP_OK && s->segments == 0) {
         scan_found(s, "segment-order", 0, "there is no segment");
         return DP_OK;
@@ -629,7 +690,7 @@ struct found_dirs {
 static void see_name(void *user, const char *name)
 {
     struct found_dirs *f = user;
-    f->segments += segment_number(name) != 0;
+    f->segments += segment_any_number(name) != 0;
     if (strlen(name) != 32 || strspn(name, "0123456789abcdef") != 32)
         return;
     f->journals++;

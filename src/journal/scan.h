@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 
+#include "ack.h"
 #include "body.h"
 #include "ledger.h"
 #include "missed.h"
@@ -32,9 +33,10 @@ struct bound {
     uint8_t body[BODY_BYTES_MAX];
     size_t body_n;
     uint8_t before[HASH_BYTES], after[HASH_BYTES]; /* anchor values */
-    uint64_t before_size;                          /* records that before binds */
-    uint8_t digest[HASH_BYTES];                    /* of the body */
-    struct epoch by;                               /* the key that signs it */
+    uint8_t root[HASH_BYTES];
+    uint64_t before_size;       /* records that before binds */
+    uint8_t digest[HASH_BYTES]; /* of the body */
+    struct epoch by;            /* the key that signs it */
 };
 
 /* Who wants to see the tree grow: each leaf, and each checkpoint's signature once it is valid. */
@@ -53,6 +55,7 @@ struct scan {
     char dir[JOURNAL_DIR_MAX];
     struct ledger *ledger;
     uint8_t *bytes; /* of the segment that is read */
+    uint8_t *room;  /* for an archive; NULL while there was none */
     struct dp_record record;
 
     /* what the records before this place say */
@@ -67,7 +70,13 @@ struct scan {
     uint64_t checkpoints, signed_size;
     struct bound last;
     uint32_t shred_generation; /* of the last SHRED, 0: none */
-    bool head_seen;            /* the records to the head's size agree with it */
+    struct {
+        uint64_t size;
+        uint8_t root[HASH_BYTES], anchor[HASH_BYTES];
+    } signed_head;          /* of the last checkpoint with a signature */
+    uint64_t acked;         /* records that the last UPLOAD_ACK is about, 0: none */
+    struct ack_heads heads; /* that an acknowledgement may be about */
+    bool head_seen;         /* the records to the head's size agree with it */
     struct damage damages[DP_JOURNAL_DAMAGES_MAX];
     unsigned damages_n;
 
@@ -96,6 +105,8 @@ void scan_found(struct scan *s, const char *rule, uint32_t offset, const char *f
 
 /* "DIR/NAME" into out. */
 const char *journal_path(const char *dir, const char *name, char out[DP_JOURNAL_NAME_MAX]);
+/* Segments there are in dir, as files or archives. DP_ERR_IO. */
+DP_MUST_USE int segments_count(const struct dp_store *store, const char *dir, uint32_t *n);
 /* A journal's directory below the store's root: "." when the root is one itself. DP_ERR_NOT_FOUND;
  * DP_ERR_DUPLICATE: several, and one must be named. */
 DP_MUST_USE int journal_find(const struct dp_store *store, char dir[JOURNAL_DIR_MAX]);

@@ -128,6 +128,10 @@ static void result_of(const struct scan *s, struct dp_verify_result *v)
     v->records = s->tree.size;
     v->checkpoints = s->checkpoints;
     v->signed_size = s->signed_size;
+    v->signed_head.size = s->signed_head.size;
+    memcpy(v->signed_head.root, s->signed_head.root, sizeof v->signed_head.root);
+    memcpy(v->signed_head.anchor, s->signed_head.anchor, sizeof v->signed_head.anchor);
+    v->acknowledged = s->acked;
     v->torn_tail = s->damages_n > 0;
     v->degraded = s->degraded;
     v->totals = s->totals;

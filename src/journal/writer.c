@@ -208,7 +208,8 @@ static bool writers_own(enum dp_record_type type)
 {
     return type == DP_RECORD_OPEN || type == DP_RECORD_CHECKPOINT || type == DP_RECORD_KEY_ROTATE ||
            type == DP_RECORD_RECOVERY || type == DP_RECORD_SHRED || type == DP_RECORD_CLOSE ||
-           type == DP_RECORD_DEGRADED_ON || type == DP_RECORD_DEGRADED_OFF;
+           type == DP_RECORD_DEGRADED_ON || type == DP_RECORD_DEGRADED_OFF ||
+           type == DP_RECORD_UPLOAD_ACK;
 }
 
 int dp_journal_append(struct dp_journal *j, struct dp_record *r)

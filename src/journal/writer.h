@@ -47,6 +47,9 @@ struct dp_journal {
     uint64_t bound_size; /* records the anchor binds */
     uint8_t anchor[HASH_BYTES];
     struct epoch epoch;
+    uint64_t acked;    /* records that the collector has acknowledged, 0: none */
+    uint32_t archived; /* segments that are archives, from the first on */
+    bool archives_off; /* one failed: no more in this run */
 
     /* a dead anchor */
     int anchor_err;       /* at start: why it cannot be read */

@@ -32,6 +32,7 @@ LIBRARIES = (
     (re.compile(r'jansson\.h$'), {'till', 'finance', 'cli', 'sim'}),
     (re.compile(r'(sqlite3|libpq-fe|expat|xlsxwriter)\.h$'), {'finance', 'sim'}),
     (re.compile(r'openssl/'), {'finance', 'sim'}),
+    (re.compile(r'zstd\.h$'), {'journal'}),
     (re.compile(r'seccomp\.h$'), {'doorpayd'}),
     (re.compile(r'(mbedtls|psa)/'), set(ROOMS) - {'sim', 'finance'}),
 )

@@ -2,10 +2,14 @@
 #include "corpus.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <psa/crypto.h>
 
 #include "base/assert.h"
 #include "history.h"
+#include "journal/archive.h"
 #include "journal/body.h"
 #include "journal/crc32c.h"
 #include "journal/segment.h"
@@ -935,6 +939,291 @@ static void torn_bytes_wiped(struct corpus *c)
     memset(bytes(c) + from, 0, n - from);
 }
 
+/* ---- acknowledgements ---- */
+
+static struct ack said;
+
+static void acknowledge(struct corpus *c)
+{
+    c->known.has_collector = true;
+    collector_point(&c->w, c->known.collector);
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    collector_head(&c->w, &said);
+    DP_ASSERT(collector_acknowledges(&c->w, &said) == DP_OK);
+}
+
+static void acknowledged(struct corpus *c)
+{
+    acknowledge(c);
+    DP_ASSERT(pay_online(c->w.j, 10) == DP_OK);
+    collector_head(&c->w, &said);
+    DP_ASSERT(collector_acknowledges(&c->w, &said) == DP_OK);
+    world_close(&c->w);
+    forge_load(&c->f, &c->w.mem);
+}
+
+/* The second acknowledgement says something else, signed by the collector all the same. */
+static void say(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_UPLOAD_ACK, 1);
+    struct dp_record *r = forge_edit(&c->f, i);
+    struct dp_cose_sign1_view v;
+    size_t n = 0;
+    r->body_n = (uint16_t)collector_sign(&c->w, &said, r->body);
+    DP_ASSERT(dp_cose_sign1_parse(r->body, r->body_n, &v) == DP_OK);
+    DP_ASSERT(psa_hash_compute(PSA_ALG_SHA_256, r->body, r->body_n, r->digest, 32, &n) ==
+              PSA_SUCCESS);
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void acknowledged_another_root(struct corpus *c)
+{
+    acknowledged(c);
+    said.root[5] ^= 1;
+    say(c);
+}
+
+static void acknowledged_another_anchor(struct corpus *c)
+{
+    acknowledged(c);
+    said.anchor[5] ^= 1;
+    say(c);
+}
+
+static void acknowledged_another_journal(struct corpus *c)
+{
+    acknowledged(c);
+    said.journal[5] ^= 1;
+    say(c);
+}
+
+static void acknowledged_more_than_there_is(struct corpus *c)
+{
+    acknowledged(c);
+    said.size += 100;
+    say(c);
+}
+
+static void acknowledged_between_checkpoints(struct corpus *c)
+{
+    acknowledged(c);
+    said.size--;
+    say(c);
+}
+
+static void acknowledged_twice(struct corpus *c)
+{
+    static struct forge_part again;
+    int i;
+    acknowledged(c);
+    i = at(c, DP_RECORD_UPLOAD_ACK, 0);
+    again = c->f.parts[i];
+    forge_insert(&c->f, i + 1, &again);
+    forge_rechain(&c->f);
+    store(c);
+}
+
+static void acknowledged_by_nobody(struct corpus *c)
+{
+    int i;
+    acknowledged(c);
+    i = at(c, DP_RECORD_UPLOAD_ACK, 0);
+    forge_edit(&c->f, i)->digest[0] ^= 1;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void acknowledgement_not_cbor(struct corpus *c)
+{
+    int i;
+    acknowledged(c);
+    i = at(c, DP_RECORD_UPLOAD_ACK, 0);
+    forge_edit(&c->f, i)->body[0] = 0xA0;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void acknowledgement_of_a_later_version(struct corpus *c)
+{
+    struct dp_record *r;
+    int i;
+    acknowledged(c);
+    i = at(c, DP_RECORD_UPLOAD_ACK, 0);
+    r = forge_edit(&c->f, i);
+    for (unsigned k = 0; k + 4 < r->body_n; k++)
+        if (memcmp(r->body + k, "\xA7\x01\x01\x02", 4) == 0)
+            r->body[k + 2] = 2;
+    forge_put(&c->f, i);
+    store(c);
+}
+
+static void acknowledgement_without_its_body(struct corpus *c)
+{
+    struct dp_record *r;
+    int i;
+    acknowledged(c);
+    i = at(c, DP_RECORD_UPLOAD_ACK, 0);
+    r = forge_edit(&c->f, i);
+    r->type = DP_RECORD_TIME_SYNC; /* one form each: the encoder would refuse it */
+    r->body_n = 0;
+    forge_put(&c->f, i);
+    c->f.parts[i].payload[4] = DP_RECORD_UPLOAD_ACK;
+    store(c);
+}
+
+static void acknowledged_by_another_collector(struct corpus *c)
+{
+    acknowledged(c);
+    DP_ASSERT(dp_hsm_public(c->w.hsm, DP_KEY_JOURNAL_IDENTITY, c->known.collector) == DP_OK);
+}
+
+static void acknowledgement_badly_signed(struct corpus *c)
+{
+    struct dp_record *r;
+    size_t n = 0;
+    int i;
+    acknowledged(c);
+    i = at(c, DP_RECORD_UPLOAD_ACK, 0);
+    r = forge_edit(&c->f, i);
+    r->body[r->body_n - 1] ^= 1;
+    DP_ASSERT(psa_hash_compute(PSA_ALG_SHA_256, r->body, r->body_n, r->digest, 32, &n) ==
+              PSA_SUCCESS);
+    forge_put(&c->f, i);
+    store(c);
+}
+
+/* ---- archives ---- */
+
+static void archive(struct corpus *c)
+{
+    bool more = true;
+    many_segments(c);
+    acknowledge(c);
+    while (more)
+        DP_ASSERT(dp_journal_archive(c->w.j, &more) == DP_OK);
+    DP_ASSERT(pay_online(c->w.j, 50) == DP_OK);
+    world_close(&c->w);
+    DP_ASSERT(memstore_segment(&c->w.mem, 3) == NULL && memstore_archive(&c->w.mem, 3) != NULL);
+}
+
+static void archived(struct corpus *c)
+{
+    archive(c);
+}
+
+static struct node *third(struct corpus *c)
+{
+    archive(c);
+    return memstore_archive(&c->w.mem, 3);
+}
+
+/* The third segment as a file again, as before the crash, beside its archive. */
+static struct node *file_of_the_third(struct corpus *c)
+{
+    struct node *from = third(c);
+    struct node *n = &c->w.mem.nodes[c->w.mem.nodes_n++];
+    size_t got = 0;
+    DP_ASSERT(c->w.mem.nodes_n < NODES_MAX);
+    *n = *from;
+    n->data = malloc(8192);
+    n->durable = malloc(1);
+    n->dirty = calloc(1, 16);
+    DP_ASSERT(n->data != NULL && n->durable != NULL && n->dirty != NULL);
+    DP_ASSERT(archive_unpack(from->data, from->n, n->data, 8192, &got) == DP_OK);
+    n->n = got;
+    n->durable_n = 0;
+    (void)snprintf(n->name, sizeof n->name, "seg-%08u.dpj", 3U);
+    return n;
+}
+
+static void archive_beside_its_file(struct corpus *c)
+{
+    (void)file_of_the_third(c);
+}
+
+static void archive_beside_another_file(struct corpus *c)
+{
+    file_of_the_third(c)->data[8191] ^= 1;
+}
+
+static void archive_beside_a_short_file(struct corpus *c)
+{
+    file_of_the_third(c)->n = 100;
+}
+
+static void archive_flipped(struct corpus *c)
+{
+    struct node *n = third(c);
+    n->data[n->n / 2] ^= 4;
+}
+
+static void archive_of_another_form(struct corpus *c)
+{
+    third(c)->data[4] &= (uint8_t)~0x04; /* without its check sum */
+}
+
+static void archive_cut(struct corpus *c)
+{
+    third(c)->n -= 3;
+}
+
+static void archive_of_no_bytes(struct corpus *c)
+{
+    third(c)->n = 0;
+}
+
+static void archive_and_more(struct corpus *c)
+{
+    struct node *n = third(c);
+    n->data = realloc(n->data, n->n + 16);
+    DP_ASSERT(n->data != NULL);
+    memcpy(n->data + n->n, "\x50\x2A\x4D\x18\x08\0\0\0hidden..", 16); /* a skippable frame */
+    n->n += 16;
+}
+
+static void archive_of_zeros(struct corpus *c, size_t bytes)
+{
+    struct node *n = third(c);
+    uint8_t *zeros = calloc(1, bytes);
+    size_t got = 0;
+    free(n->data);
+    n->data = malloc(DP_JOURNAL_ARCHIVE_BYTES);
+    DP_ASSERT(zeros != NULL && n->data != NULL);
+    DP_ASSERT(archive_pack(zeros, bytes, n->data, DP_JOURNAL_ARCHIVE_BYTES, &got) == DP_OK);
+    n->n = got;
+    free(zeros);
+}
+
+static void archive_of_nothing(struct corpus *c)
+{
+    archive_of_zeros(c, 8192);
+}
+
+/* It says a size that no segment has: 256 MiB of zeros in some kilobytes. */
+static void archive_bomb(struct corpus *c)
+{
+    struct node *n;
+    archive_of_zeros(c, DP_JOURNAL_SEGMENT_BYTES);
+    n = memstore_archive(&c->w.mem, 3);
+    DP_ASSERT(n->data[4] == 0xA4 && n->data[7] == 0x10);
+    n->data[8] = 0x10;
+}
+
+static void archive_missing(struct corpus *c)
+{
+    third(c)->here = false;
+}
+
+static void archives_changed_places(struct corpus *c)
+{
+    struct node *n = third(c), *m = memstore_archive(&c->w.mem, 2);
+    char name[sizeof n->name];
+    memcpy(name, n->name, sizeof name);
+    memcpy(n->name, m->name, sizeof name);
+    memcpy(m->name, name, sizeof name);
+}
+
 /* ---- the end of it ---- */
 
 static void take_head(struct corpus *c)
@@ -1072,6 +1361,9 @@ const struct corpus_case corpus_cases[] = {
     UNSURE(NULL, degraded_tail_cut),
     BEHIND(degraded_record_cut),
     BEHIND(older_copy_while_degraded),
+    GOOD(acknowledged),
+    GOOD(archived),
+    GOOD(archive_beside_its_file),
     UNSURE(NULL, an_unbound_record),
     UNSURE("torn-tail", torn_batch),
     UNSURE("torn-tail", torn_last_frame),
@@ -1152,6 +1444,29 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("state-machine", closed_while_degraded),
     CAUGHT("recovery-mismatch", torn_bytes_edited),
     CAUGHT("recovery-mismatch", torn_bytes_wiped),
+    CAUGHT("acknowledgement", acknowledged_another_root),
+    CAUGHT("acknowledgement", acknowledged_another_anchor),
+    CAUGHT("acknowledgement", acknowledged_another_journal),
+    CAUGHT("acknowledgement", acknowledged_more_than_there_is),
+    CAUGHT("acknowledgement", acknowledged_between_checkpoints),
+    CAUGHT("acknowledgement", acknowledged_twice),
+    CAUGHT("acknowledgement", acknowledged_by_nobody),
+    CAUGHT("record-format", acknowledgement_not_cbor),
+    CAUGHT("record-format", acknowledgement_of_a_later_version),
+    CAUGHT("record-format", acknowledgement_without_its_body),
+    CAUGHT("acknowledgement-signature", acknowledged_by_another_collector),
+    CAUGHT("acknowledgement-signature", acknowledgement_badly_signed),
+    CAUGHT("segment-archive", archive_beside_another_file),
+    CAUGHT("segment-archive", archive_beside_a_short_file),
+    CAUGHT("segment-archive", archive_flipped),
+    CAUGHT("segment-archive", archive_of_another_form),
+    CAUGHT("segment-archive", archive_cut),
+    CAUGHT("segment-archive", archive_of_no_bytes),
+    CAUGHT("segment-archive", archive_and_more),
+    CAUGHT("segment-archive", archive_bomb),
+    CAUGHT("segment-header", archive_of_nothing),
+    CAUGHT("segment-order", archive_missing),
+    CAUGHT("segment-order", archives_changed_places),
     CAUGHT("head-mismatch", fork_of_the_head),
     CAUGHT("head-mismatch", head_of_another_root),
     CAUGHT("head-mismatch", head_of_another_anchor),

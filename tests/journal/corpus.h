@@ -14,7 +14,8 @@ struct corpus {
     struct memstore base;
     struct forge f, kept;
     bool has_head, has_identity;
-    struct dp_verify_options known; /* a head, an identity key, another token's anchor: if any */
+    struct dp_verify_options known; /* a head, an identity or collector's key, another token's
+                                       anchor: if any */
 };
 
 struct corpus_case {

@@ -88,6 +88,10 @@ static void results(FILE *f)
     memcpy(o.identity, c.known.identity, sizeof o.identity);
     if (o.has_identity)
         hex(f, "identity", o.identity, sizeof o.identity);
+    o.has_collector = c.known.has_collector;
+    memcpy(o.collector, c.known.collector, sizeof o.collector);
+    if (o.has_collector)
+        hex(f, "collector", o.collector, sizeof o.collector);
     one_result(f, "alone", &o);
     if (c.known.has_anchor)
         memcpy(o.anchor, c.known.anchor, sizeof o.anchor);

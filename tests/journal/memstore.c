@@ -556,13 +556,23 @@ struct node *memstore_file(struct memstore *m, const char *path)
     return i < 0 ? NULL : &m->nodes[i];
 }
 
-struct node *memstore_segment(struct memstore *m, uint32_t number)
+static struct node *in_a_journal(struct memstore *m, uint32_t number, const char *ending)
 {
     char name[32];
-    snprintf(name, sizeof name, "seg-%08u.dpj", number);
+    snprintf(name, sizeof name, "seg-%08u.dpj%s", number, ending);
     for (int i = 1; i < m->nodes_n; i++)
         if (m->nodes[i].here && strcmp(m->nodes[i].name, name) == 0 &&
             strlen(m->nodes[m->nodes[i].parent].name) == 32)
             return &m->nodes[i];
     return NULL;
+}
+
+struct node *memstore_segment(struct memstore *m, uint32_t number)
+{
+    return in_a_journal(m, number, "");
+}
+
+struct node *memstore_archive(struct memstore *m, uint32_t number)
+{
+    return in_a_journal(m, number, ".zst");
 }

@@ -91,5 +91,6 @@ void memlog_clear(struct memlog *log);
 struct node *memstore_file(struct memstore *m, const char *path);
 /* The first journal's segment. */
 struct node *memstore_segment(struct memstore *m, uint32_t number);
+struct node *memstore_archive(struct memstore *m, uint32_t number);
 
 #endif

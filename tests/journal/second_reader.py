@@ -42,12 +42,13 @@ def our_words(said):
 
 def their_words(path, case, mode):
     identity = bytes.fromhex(case["identity"]) if "identity" in case else None
+    collector = bytes.fromhex(case["collector"]) if "collector" in case else None
     anchor = bytes.fromhex(case["anchor"]) if mode == "anchor" else None
     head = None
     if mode == "head":
         head = {"size": int(case["size"]), "root": bytes.fromhex(case["root"]), "anchor": bytes.fromhex(case["head_anchor"]),
                 "journal": bytes.fromhex(case["head_journal"])}
-    said = verify_journal.verify(path, anchor, head, identity)
+    said = verify_journal.verify(path, anchor, head, identity, collector)
     return {k: said[k] for k in COMPARED if k in said}, said["words"]
 
 

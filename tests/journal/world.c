@@ -6,7 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <doorpay/cbor.h>
+#include <doorpay/cose.h>
+
 #include "base/assert.h"
+#include "base/writer.h"
 #include "journal/writer.h"
 
 static int64_t now_ms(void *ctx)
@@ -217,6 +221,74 @@ int pay_no_answer(struct dp_journal *j, uint32_t payment)
     if (err == DP_OK)
         err = dp_journal_append(j, &r);
     return err == DP_OK ? outcome(j, payment, DP_MODE_DECLINED, 0) : err;
+}
+
+/* ---- the collector ---- */
+
+void collector_point(struct world *w, uint8_t point[65])
+{
+    DP_ASSERT(dp_hsm_public(w->hsm, DP_KEY_TLS_CLIENT, point) == DP_OK);
+}
+
+void collector_head(struct world *w, struct ack *a)
+{
+    struct dp_verify_result v;
+    verify_mem(w, false, &v);
+    DP_ASSERT(v.signed_head.size > 0);
+    memset(a, 0, sizeof *a);
+    memcpy(a->journal, v.journal, sizeof a->journal);
+    a->size = v.signed_head.size;
+    memcpy(a->root, v.signed_head.root, sizeof a->root);
+    memcpy(a->anchor, v.signed_head.anchor, sizeof a->anchor);
+    a->wall_ms = (uint64_t)w->now;
+    memcpy(a->server, "collector-1", 12);
+}
+
+static int sign_as_collector(void *ctx, const uint8_t digest[32], uint8_t signature[64])
+{
+    return dp_hsm_sign(ctx, DP_KEY_TLS_CLIENT, digest, signature);
+}
+
+size_t collector_sign(struct world *w, const struct ack *a, uint8_t out[512])
+{
+    static const uint8_t aad[] = "doorpay acknowledgement 1";
+    uint8_t payload[256], point[65], kid[DP_COSE_KID_BYTES];
+    struct dp_writer p;
+    size_t n;
+    dp_writer_init(&p, payload, sizeof payload);
+    dp_cbor_write_map(&p, 7);
+    dp_cbor_write_uint(&p, 1);
+    dp_cbor_write_uint(&p, 1);
+    dp_cbor_write_uint(&p, 2);
+    dp_cbor_write_bytes(&p, a->journal, sizeof a->journal);
+    dp_cbor_write_uint(&p, 3);
+    dp_cbor_write_uint(&p, a->size);
+    dp_cbor_write_uint(&p, 4);
+    dp_cbor_write_bytes(&p, a->root, sizeof a->root);
+    dp_cbor_write_uint(&p, 5);
+    dp_cbor_write_bytes(&p, a->anchor, sizeof a->anchor);
+    dp_cbor_write_uint(&p, 6);
+    dp_cbor_write_uint(&p, a->wall_ms);
+    dp_cbor_write_uint(&p, 7);
+    dp_cbor_write_text(&p, a->server, strlen(a->server));
+    collector_point(w, point);
+    DP_ASSERT(dp_cose_key_id(point, kid) == DP_OK);
+    DP_ASSERT(p.err == DP_OK);
+    DP_ASSERT(dp_cose_sign1(sign_as_collector, w->hsm, kid, (struct dp_bytes){aad, sizeof aad - 1},
+                            (struct dp_bytes){payload, p.n}, out, 512, &n) == DP_OK);
+    return n;
+}
+
+int collector_acknowledges(struct world *w, const struct ack *a)
+{
+    uint8_t cose[512], point[65];
+    struct dp_record r;
+    char error[160];
+    size_t n = collector_sign(w, a, cose);
+    int err;
+    collector_point(w, point);
+    err = dp_journal_acknowledge(w->j, cose, n, point, &r, error, sizeof error);
+    return err == DP_OK ? dp_journal_checkpoint(w->j) : err;
 }
 
 void verify_mem(struct world *w, bool anchor, struct dp_verify_result *v)

@@ -6,6 +6,7 @@
 
 #include <doorpay/journal.h>
 
+#include "journal/ack.h"
 #include "memstore.h"
 
 struct world {
@@ -44,6 +45,16 @@ int pay_online(struct dp_journal *j, uint32_t payment);
 int pay_offline(struct dp_journal *j, uint32_t payment);
 int pay_declined(struct dp_journal *j, uint32_t payment);
 int pay_no_answer(struct dp_journal *j, uint32_t payment); /* REQUESTED, REVERSAL, declined */
+
+/* ---- the collector, whose key is the token's for TLS ---- */
+
+void collector_point(struct world *w, uint8_t point[65]);
+/* What it would acknowledge now: the last signed checkpoint of what is in memory. */
+void collector_head(struct world *w, struct ack *a);
+/* Signed; the bytes. */
+size_t collector_sign(struct world *w, const struct ack *a, uint8_t out[512]);
+/* All of it into the open journal, and bound; the first error. */
+int collector_acknowledges(struct world *w, const struct ack *a);
 
 /* The verdict on what is in memory; with the token's anchor, or without. */
 void verify_mem(struct world *w, bool anchor, struct dp_verify_result *v);
