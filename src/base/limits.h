@@ -66,9 +66,10 @@
 #define DP_SEALED_MAX 256
 
 /* ---- journal ---- */
-#define DP_JOURNAL_SEGMENT_BYTES   1048576
-#define DP_JOURNAL_RECORD_MAX      4096
-#define DP_JOURNAL_ARCHIVE_BYTES   1056768 /* of a segment compressed; what cannot be made smaller too */
+#define DP_JOURNAL_SEGMENT_BYTES 1048576
+#define DP_JOURNAL_RECORD_MAX    4096
+#define DP_JOURNAL_ARCHIVE_BYTES                                                                   \
+    1056768 /* of a segment compressed; what cannot be made smaller too */
 #define DP_JOURNAL_EMV_MAX         512
 #define DP_JOURNAL_SEGMENT_MIN     8192 /* bytes; smaller could not hold a batch with one record */
 #define DP_JOURNAL_BATCH_BYTES     65536
