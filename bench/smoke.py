@@ -11,8 +11,9 @@ import sys
 
 def wrong(bench):
     name = os.path.basename(bench)[len('bench_'):]
-    before = {'journal': [os.environ.get('TMPDIR', '/tmp')], 'emv': ['cda-offline']}.get(name, [])
-    rounds = before + ['5']
+    tmp = os.environ.get('TMPDIR', '/tmp')
+    before = {'journal': [tmp], 'journal_proof': [tmp], 'emv': ['cda-offline']}.get(name, [])
+    rounds = before + ['5'] + {'journal_proof': ['2000']}.get(name, [])
     done = subprocess.run([bench, *rounds], capture_output=True, text=True, check=False, timeout=60)
     if done.returncode or done.stdout.count('\n') != 1:
         return f'exit status {done.returncode}: {done.stdout}{done.stderr}'

@@ -153,6 +153,8 @@ int main(void)
     hex(p.identity[0], sizeof p.identity[0]);
     (void)printf("\n");
     put_alone("good", &other);
+    DP_ASSERT(proofs_open(&p, PROOFS_EPOCH_1) == DP_OK && proofs_inclusion(&p, 0, &other) == DP_OK);
+    put_alone("good", &other);
     DP_ASSERT(proofs_open(&p, 0) == DP_OK);
     size = dp_prover_size(p.prover);
     for (uint64_t i = 0; i < size; i++) {
@@ -164,7 +166,7 @@ int main(void)
             continue;
         DP_ASSERT(proofs_consistency(&p, i, &f) == DP_OK);
         put_with_head(&f);
-        if (i == 22)
+        if (i == 11)
             consistency = f;
     }
     put_text(&inclusion);

@@ -5,6 +5,8 @@
 
 #include "world.h"
 
+#define PROOFS_EPOCH_1 19 /* size of a checkpoint of the first epoch */
+
 struct proofs {
     struct world w;
     struct memstore index; /* the prover's */
