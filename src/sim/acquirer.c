@@ -9,6 +9,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <openssl/ssl.h>
+
 #include "base/log.h"
 #include "serve.h"
 #include "sim.h"
@@ -27,6 +29,7 @@ static const char usage[] =
     "  --traffic FILE      every frame in hex, test card data in clear\n"
     "  --ready-file FILE   holds the port as soon as it listens\n"
     "  --mac-len 8|16      (8)\n"
+    "  --tls 1.2|1.3       this version alone (both)\n"
     "  --certificate PEM, --key PEM   of the server, instead of tls-server.pem and .key\n"
     "  --json              the first line as JSON\n"
     "  --verbose           tell of every message on standard error\n";
@@ -45,6 +48,7 @@ static const struct option longs[] = {{"keys", required_argument, NULL, 'k'},
                                       {"traffic", required_argument, NULL, 't'},
                                       {"ready-file", required_argument, NULL, 'r'},
                                       {"mac-len", required_argument, NULL, 'm'},
+                                      {"tls", required_argument, NULL, 'T'},
                                       {"certificate", required_argument, NULL, 'C'},
                                       {"key", required_argument, NULL, 'K'},
                                       {"json", no_argument, NULL, 'j'},
@@ -66,6 +70,11 @@ static int take_option(struct options *o, int c)
         o->serve.json = true;
     } else if (c == 'v') {
         o->verbose = true;
+    } else if (c == 'T') {
+        o->serve.tls = strcmp(optarg, "1.2") == 0   ? TLS1_2_VERSION
+                       : strcmp(optarg, "1.3") == 0 ? TLS1_3_VERSION
+                                                    : 0;
+        return o->serve.tls != 0 ? DP_OK : DP_ERR_RANGE;
     } else if (c == 'p') {
         o->has_port = true;
         return sim_text_uint(optarg, 65535, &o->port);

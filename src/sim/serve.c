@@ -59,6 +59,7 @@ struct server {
     struct sim_host *host;
     const struct sim_serve_config *config;
     SSL_CTX *tls;
+    const char *tls_last; /* version of the last handshake, in libssl's words; NULL: none yet */
     int listener, control_listener, signals;
     uint16_t port;
     FILE *traffic;
@@ -100,7 +101,8 @@ static int tls_open(struct server *s)
     s->tls = SSL_CTX_new(TLS_server_method());
     if (s->tls == NULL)
         return tls_failed("TLS");
-    if (SSL_CTX_set_min_proto_version(s->tls, TLS1_2_VERSION) != 1 ||
+    if (SSL_CTX_set_min_proto_version(s->tls, c->tls != 0 ? c->tls : TLS1_2_VERSION) != 1 ||
+        SSL_CTX_set_max_proto_version(s->tls, c->tls) != 1 ||
         SSL_CTX_use_certificate_chain_file(s->tls, certificate) != 1)
         return tls_failed(certificate);
     if (SSL_CTX_use_PrivateKey_file(s->tls, key, SSL_FILETYPE_PEM) != 1)
@@ -206,7 +208,7 @@ static bool may_try_again(struct connection *c, int result)
 }
 
 /* NULL, or why the connection ends. */
-static const char *handshake(struct connection *c)
+static const char *handshake(struct server *s, struct connection *c)
 {
     int result = SSL_accept(c->ssl);
     if (result != 1)
@@ -214,6 +216,7 @@ static const char *handshake(struct connection *c)
     if (tid_of(c->ssl, c->tid) != DP_OK)
         return "the certificate's common name is no TID";
     c->ready = true;
+    s->tls_last = SSL_get_version(c->ssl);
     dp_log(DP_LOG_INFO, "connection %lld: %s, %s", (long long)c->id, c->tid,
            SSL_get_version(c->ssl));
     return NULL;
@@ -330,7 +333,7 @@ static void serve_connection(struct server *s, struct connection **slot, short e
     c->wants_write = false;
     ERR_clear_error();
     if (!c->ready)
-        why = handshake(c);
+        why = handshake(s, c);
     if (!c->ready && why == NULL && mono_ms() - c->since_ms > HANDSHAKE_MS_MAX)
         why = "the handshake takes too long";
     if (c->ready && why == NULL && events != 0)
@@ -439,6 +442,11 @@ static void tell_totals(struct server *s, char *out, size_t n)
         (unsigned long long)s->host->taken, (unsigned long long)s->host->answered);
 }
 
+static void tell_tls(const struct server *s, char *out, size_t n)
+{
+    (void)snprintf(out, n, "{\"ok\":true,\"last\":\"%s\"}", s->tls_last != NULL ? s->tls_last : "");
+}
+
 static void tell(int err, char *out, size_t n)
 {
     (void)snprintf(out, n, err == DP_OK ? "{\"ok\":true}" : "{\"ok\":false,\"error\":\"%s\"}",
@@ -456,6 +464,10 @@ static void command(struct server *s, char *line, char *out, size_t n)
     }
     if (strcmp(line, "totals") == 0) {
         tell_totals(s, out, n);
+        return;
+    }
+    if (strcmp(line, "tls") == 0) {
+        tell_tls(s, out, n);
         return;
     }
     if (strcmp(line, "close") == 0) {

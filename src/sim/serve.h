@@ -13,6 +13,7 @@ struct sim_serve_config {
     const char *control, *traffic, *settlement; /* NULL: none */
     const char *ready_file;
     bool json;
+    int tls;           /* the one version that is spoken, as libssl numbers it; 0: 1.2 and 1.3 */
     const char *books; /* as it was told, for the first line */
 };
 

@@ -32,6 +32,20 @@ def payments_are_approved_online_and_offline():
         same("offline", w.pay("4.00", parcel="T-4")["mode"], "offline-approved")
 
 
+def the_tokens_key_signs_in_both_versions_of_tls():
+    w = Story.world
+    for version in ("1.2", "1.3"):
+        w.stop_acquirer()
+        w.wait_link(False)
+        w.start_acquirer(tls=version)
+        w.wait_link(True)
+        same("handshake", w.tell_acquirer("tls")["last"], "TLSv" + version)
+        with w.card("cda-online"):
+            answer = w.pay("6.00", parcel=f"T-{version}")
+        same(version, (answer["state"], answer["mode"]), ("approved", "online"))
+    w.network_down()
+
+
 def a_killed_daemon_goes_on_from_its_journal():
     w = Story.world
     w.stop_doorpayd(signal.SIGKILL)
@@ -84,6 +98,7 @@ if __name__ == "__main__":
     World.enter()
     try:
         status = e2e.run([payments_are_approved_online_and_offline,
+                          the_tokens_key_signs_in_both_versions_of_tls,
                           a_killed_daemon_goes_on_from_its_journal,
                           a_token_in_use_is_told_of_and_not_waited_for,
                           the_round_is_fresh_by_the_tpm_and_an_old_copy_a_rollback,

@@ -123,12 +123,13 @@ class World:
     """
 
     def __init__(self, stage=None, directory=None, params_text=None, tid="DP000001",
-                 dukpt_id=None, wrap=None, tokens=False):
+                 dukpt_id=None, wrap=None, tokens=False, faults=False):
         """stage: an installed tree (default: build/stage of this source tree, or DP_STAGE).
         directory: made if absent and kept; default a fresh one, removed at the end.
         params_text: text form of the parameters; default examples/params/demo.params.
         wrap: {"doorpayd": ["strace", ...]}: commands put before a program's own.
-        tokens: keys in SoftHSM2 and the anchor in swtpm instead of soft:."""
+        tokens: keys in SoftHSM2 and the anchor in swtpm instead of soft:.
+        faults: the token fails when token_fails() says so (sim:)."""
         if os.environ.get(ENTERED) != str(os.getpid()):
             raise WorldError("World.enter() comes first")
         self.stage = os.path.abspath(stage or os.environ.get("DP_STAGE") or
@@ -146,6 +147,10 @@ class World:
             # short: a line of doorpayd.conf has its limit
             self.hsm = (f"pkcs11:token=dp?module-path={SOFTHSM}&pin-source={at('pin')}"
                         f"+tpm2-anchor:tcti=swtpm:path={at('tpm')}?auth-source={at('auth')}")
+        self.faults = at("faults") if faults else None
+        if faults:
+            self.hsm = f"sim:dir={self.token}?script={self.faults}"
+            self.token_fails("")
         self.run, self.logs, self.pcsc = at("run"), at("logs"), at("pcscd")
         self.params, self.socket = at("params.dpp"), at("run", "till.sock")
         self.books, self.settlement = at("acquirer", "books"), at("acquirer", "settlement.csv")
@@ -371,6 +376,11 @@ class World:
         initial = self.sim("keys", "--out", self.keys, "--dukpt-id", self.dukpt_id)
         self.call(*key, "dukpt-load", *hsm, text=initial)
 
+    def token_fails(self, script):
+        """What goes wrong (hsm/sim_script.h), from the next opening of the token on."""
+        with open(self.faults, "w", encoding="ascii") as f:
+            f.write(script)
+
     def write_params(self, text=None, *options):
         """Signs a parameter set and puts it where doorpayd will read it at its next start."""
         source = os.path.join(ROOT, "examples", "params", "demo.params")
@@ -451,8 +461,9 @@ class World:
 
     # ---- the acquirer and the network ----
 
-    def start_acquirer(self, port=None):
-        """The simulated acquirer; its port is drawn once and kept over restarts."""
+    def start_acquirer(self, port=None, tls=None):
+        """The simulated acquirer; its port is drawn once and kept over restarts. tls: the one
+        version it speaks ("1.2")."""
         self.port = port or self.port or self._free_port()
         ready = os.path.join(self.run, "acquirer.ready")
         with contextlib.suppress(FileNotFoundError):
@@ -460,7 +471,7 @@ class World:
         self.acquirer = self.spawn("acquirer", [
             self.program("doorpay-sim"), "acquirer", "--keys", self.keys, "--port", str(self.port),
             "--books", self.books, "--settlement", self.settlement, "--control", self.control,
-            "--traffic", self.traffic, "--ready-file", ready])
+            "--traffic", self.traffic, "--ready-file", ready, *(["--tls", tls] if tls else [])])
         wait_for("acquirer", lambda: self._must_live("acquirer", self.acquirer) or
                  os.path.exists(ready))
 

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A token that fails in the middle of a payment (sim:, by script): what the app is told, what the
+journal says when the daemon has come back by itself, and that the acquirer's books agree. Speaks
+TAP."""
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import e2e  # noqa: E402
+from e2e import World, same, wait_for  # noqa: E402
+
+FELL = "ended with status 3"  # the vault, which writes no more
+
+
+class Story:
+    """One round for all tests."""
+    world = None
+    paid = {}  # parcel: whether it is captured in the end
+
+
+def pay(parcel, script):
+    """One payment with a token that does what the script says; opened again, it is whole. The
+    answer, whether the vault had to be started again, and the seconds it took."""
+    w = Story.world
+    w.stop_doorpayd()
+    w.token_fails(script)
+    w.start_doorpayd()
+    w.token_fails("")
+    before = w.log("doorpayd").count(FELL)
+    with w.card("cda-online"):
+        began = time.monotonic()
+        answer = w.pay("7.00", parcel=parcel)
+        took = time.monotonic() - began
+    if answer["state"] == "unknown":
+        wait_for("the vault's end", lambda: w.log("doorpayd").count(FELL) > before)
+        wait_for("doorpayd", lambda: w.diagnose() is not None)
+        w.wait_link(True)
+    return answer, w.log("doorpayd").count(FELL) > before, took
+
+
+def ended(parcel, captured):
+    """What the status says once everything is sent: approved, or not and nothing taken."""
+    w = Story.world
+    w.wait_forwarded()
+    status = w.doorpay("status", parcel, status=None)
+    same(f"{parcel}: approved in the end",
+         status["state"] == "approved" and not status.get("reversed"), captured)
+    Story.paid[parcel] = captured
+    same(f"{parcel}: books", len(e2e.books_view(w)), sum(Story.paid.values()))
+
+
+def a_slow_token_is_waited_for():
+    Story.world = World(faults=True)
+    Story.world.start()
+    answer, fell, took = pay("S-1", "anchor_extend 1 latency 900\n")
+    same("answer", (answer["state"], answer["mode"], fell), ("approved", "online", False))
+    assert took >= 0.9, took
+    ended("S-1", True)
+
+
+def a_token_removed_before_the_request_leaves_means_no_payment():
+    answer, fell, _ = pay("R-1", "dukpt_next 1 remove\n")
+    same("answer", (answer["state"], fell), ("unknown", True))
+    ended("R-1", False)
+
+
+def a_token_removed_before_the_answer_is_checked_means_a_reversal():
+    """The acquirer has approved; nobody here can tell."""
+    answer, fell, _ = pay("R-2", "dukpt_mac 2 remove\n")
+    same("answer", (answer["state"], fell), ("unknown", True))
+    ended("R-2", False)
+    kinds = [r["type"] for r in e2e.records(Story.world) if r["type"] == "REVERSAL"]
+    assert kinds, "no REVERSAL"
+
+
+def a_token_removed_before_the_end_is_signed_leaves_it_open_until_it_is_back():
+    answer, fell, _ = pay("R-3", "sign 2 remove\n")  # the first is TLS's
+    same("answer", (answer["state"], fell), ("unknown", True))
+    ended("R-3", True)
+
+
+def a_reset_between_extend_and_signature_is_gone_on_from():
+    answer, fell, _ = pay("X-1", "anchor_extend 1 reset\n")
+    same("answer", (answer["state"], fell), ("unknown", True))
+    ended("X-1", True)
+
+
+def an_extend_whose_answer_was_lost_is_not_done_twice():
+    answer, fell, _ = pay("X-2", "anchor_extend 1 lost\n")
+    same("answer", (answer["state"], fell), ("unknown", True))
+    ended("X-2", True)
+
+
+def an_extend_that_failed_is_done_again():
+    answer, fell, _ = pay("X-3", "anchor_extend 1 error\n")
+    same("answer", (answer["state"], fell), ("unknown", True))
+    ended("X-3", True)
+
+
+def the_journal_is_whole_and_fresh_and_all_agree():
+    w = Story.world
+    e2e.all_agree(w)
+    w.stop_doorpayd()
+    same("verdict", w.verify_journal()["exit_status"], 0)
+
+
+if __name__ == "__main__":
+    World.enter()
+    try:
+        status = e2e.run([a_slow_token_is_waited_for,
+                          a_token_removed_before_the_request_leaves_means_no_payment,
+                          a_token_removed_before_the_answer_is_checked_means_a_reversal,
+                          a_token_removed_before_the_end_is_signed_leaves_it_open_until_it_is_back,
+                          a_reset_between_extend_and_signature_is_gone_on_from,
+                          an_extend_whose_answer_was_lost_is_not_done_twice,
+                          an_extend_that_failed_is_done_again,
+                          the_journal_is_whole_and_fresh_and_all_agree])
+    finally:
+        if Story.world is not None:
+            Story.world.close()
+    sys.exit(status)
