@@ -15,7 +15,7 @@ void memstore_init(struct memstore *m)
     m->nodes[0].is_dir = m->nodes[0].here = m->nodes[0].was = true;
     m->nodes[0].parent = m->nodes[0].was_parent = -1;
     m->nodes_n = 1;
-    m->space = UINT64_MAX / 2;
+    m->space = m->disk = UINT64_MAX / 2;
     m->random = 1;
 }
 
@@ -143,6 +143,20 @@ static int find_node(const struct memstore *m, const char *path)
     return find(m, path, &parent, &last);
 }
 
+uint64_t memstore_used(const struct memstore *m)
+{
+    uint64_t n = 0;
+    for (int i = 1; i < m->nodes_n; i++)
+        n += m->nodes[i].here ? m->nodes[i].n : 0;
+    return n;
+}
+
+static uint64_t disk_left(const struct memstore *m)
+{
+    uint64_t used = memstore_used(m);
+    return used < m->disk ? m->disk - used : 0;
+}
+
 /* Counts a call that changes something. *torn: half of it is done, and then the power is gone. */
 static int change(struct memstore *m, bool *torn)
 {
@@ -210,6 +224,8 @@ static int mem_create(void *ctx, const char *name, uint64_t size, int *file)
         return DP_ERR_DUPLICATE;
     if (parent < 0)
         return DP_ERR_NOT_FOUND;
+    if (size > disk_left(m))
+        return DP_ERR_FULL;
     *file = new_node(m, parent, last, false, torn ? (size_t)size / 2 : (size_t)size);
     logged(m, MEMLOG_CREATE, *file)->n = (size_t)size;
     if (torn)
@@ -264,6 +280,8 @@ static int mem_write_at(void *ctx, int file, uint64_t offset, const void *p, siz
         return err;
     if (torn)
         n = (size_t)(draw(m) % n);
+    if (offset + n > node->n && offset + n - node->n > disk_left(m))
+        return DP_ERR_FULL;
     extend(node, (size_t)offset + n);
     memcpy(node->data + offset, p, n);
     log_write(m, file, offset, p, n);
@@ -417,7 +435,8 @@ static int mem_lock(void *ctx, const char *name, int *file)
 static int mem_space(void *ctx, uint64_t *bytes_free)
 {
     struct memstore *m = ctx;
-    *bytes_free = m->space;
+    uint64_t left = disk_left(m);
+    *bytes_free = left < m->space ? left : m->space;
     return m->dead ? DP_ERR_IO : DP_OK;
 }
 
@@ -516,17 +535,26 @@ static void take_name(struct memstore *m, int node)
     m->nodes[node].here = true;
 }
 
-void memstore_redo(struct memstore *m, const struct memlog_op *op, bool lost, size_t torn)
+static void write_again(struct node *node, const struct memlog_op *op, enum memlog_lot lot,
+                        size_t place)
+{
+    size_t from = lot == LOT_TAIL ? place : 0, to = lot == LOT_HEAD ? place : op->n;
+    DP_ASSERT(from <= to && to <= op->n);
+    extend(node, (size_t)op->offset + to);
+    memcpy(node->data + op->offset + from, op->data + from, to - from);
+}
+
+void memstore_redo(struct memstore *m, const struct memlog_op *op, enum memlog_lot lot,
+                   size_t place)
 {
     bool made = op->kind == MEMLOG_NODE || op->kind == MEMLOG_MAKE_DIR || op->kind == MEMLOG_CREATE;
     struct node *node = &m->nodes[op->node];
-    size_t n = torn > 0 && torn < op->n ? torn : op->n;
     if (made)
         DP_ASSERT(new_node(m, op->parent, op->name, op->kind == MEMLOG_MAKE_DIR, op->n) ==
                   op->node);
     if (made)
         node->here = false;
-    if (lost)
+    if (lot == LOT_GONE)
         return;
     if (made) {
         take_name(m, op->node);
@@ -537,8 +565,7 @@ void memstore_redo(struct memstore *m, const struct memlog_op *op, bool lost, si
     } else if (op->kind == MEMLOG_REMOVE) {
         node->here = false;
     } else if (op->kind == MEMLOG_WRITE) {
-        extend(node, (size_t)op->offset + n);
-        memcpy(node->data + op->offset, op->data, n);
+        write_again(node, op, lot, place);
     }
 }
 

@@ -66,6 +66,7 @@ struct memstore {
     unsigned calls, fault_at;
     enum fault fault;
     uint64_t space, random;
+    uint64_t disk; /* bytes that all files together may have; space is what is left of it */
     unsigned syncs;
     struct memlog *log; /* NULL: none is kept */
 };
@@ -80,10 +81,19 @@ void memstore_power_on(struct memstore *m, uint64_t seed);
 /* Every process is gone, the machine lives on: everything written is there. */
 void memstore_restart(struct memstore *m);
 void memstore_copy(struct memstore *to, const struct memstore *from);
+/* What came to the disk of one step. */
+enum memlog_lot {
+    LOT_GONE,
+    LOT_THERE,
+    LOT_HEAD, /* of a write, the bytes before a place */
+    LOT_TAIL  /* ... and those behind it */
+};
 /* Does one step of a log again, to a copy of the store it began with; every step must be done, in
- * order, so that nodes keep their numbers. lost: nothing of it came to the disk; torn: of a write,
- * so many bytes. */
-void memstore_redo(struct memstore *m, const struct memlog_op *op, bool lost, size_t torn);
+ * order, so that nodes keep their numbers. place: in a torn write, less than its bytes. */
+void memstore_redo(struct memstore *m, const struct memlog_op *op, enum memlog_lot lot,
+                   size_t place);
+/* Bytes of all files that have a name. */
+uint64_t memstore_used(const struct memstore *m);
 /* What is there now is what the disk holds. */
 void memstore_settle(struct memstore *m);
 void memlog_clear(struct memlog *log);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A day of ten payments over a store that records every call. The power is cut behind every call;
- * of what was not flushed then, every subset of sectors and names is on the disk (up to 8 of them;
- * of more, drawn subsets), and each sector torn. Recovery follows, cut again at a drawn place as
- * often as the draw wants; then what was acknowledged is there, nothing is that was not written,
- * and the round goes on. Flushes that the disk only promised are lost too: then nothing may be
- * believed that is not there.
+ * A day of ten payments over a store that records every call; then days that a seed draws. The
+ * power is cut behind every call: of what was not flushed then, every subset of sectors and names
+ * is on the disk (up to 8 of them; of more, drawn subsets), each sector whole, gone, or torn at its
+ * beginning or its end. Recovery is cut as well, at every call, and as often as the draw wants.
+ * Afterwards: what was acknowledged is there, nothing is that was not whole on the disk, what is
+ * open can be closed, the sealed card data can be read, the verifier says FRESH; and somebody who
+ * had the disk in between gets nowhere. Flushes that the disk only promised, calls that fail, and
+ * disks that fill up come after that.
  *
- * DP_CRASH_SECONDS: how long each test may take (45 and 10 without it; what is left out is said,
- * and chosen by the seed). DP_CRASH_SEED: what is drawn. DP_CRASH_STATE: one state alone, as a
- * failure names it.
+ * DP_CRASH_SEED: what is drawn (1). DP_CRASH_STATE: one state alone, as a failure names it.
+ * DP_CRASH_DAYS: so many drawn days, and those in full (3, and not in full). DP_CRASH_DAY=1: the
+ * day itself is drawn. DP_CRASH_SECONDS: a test that takes longer fails. DP_CRASH_TEST: that test
+ * alone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,636 +26,707 @@
 #include <cmocka.h>
 
 #include "base/assert.h"
-#include "world.h"
+#include "crash.h"
+#include "insider.h"
+#include "journal/writer.h"
 
-#define RECORDS_MAX 256
-#define EVENTS_MAX  256
-#define TOKENS_MAX  256
-#define TOKEN_BYTES 4096
-#define PENDING_MAX 64
-#define SUBSETS_OF  8  /* all of them */
-#define DRAWN       24 /* of more */
-#define STATES_MIN  40 /* however slow the machine is */
-#define CRASHES_MAX 3  /* of recovery, one behind the other */
+#define SUBSETS_OF   8   /* all of them */
+#define COMBINATIONS 256 /* all of them, torn sectors included */
+#define DRAWN        24  /* of more, whole sectors; and as many with torn ones */
+#define DRAWN_DAYS   6   /* likewise, for a drawn day that is not looked at in full */
+#define ALL_THERE    (UINT64_MAX / 3)
+#define LIES_DRAWN   4 /* when every flush from some call on was a lie */
 
-struct told { /* a record that the writer said is durable, when so many calls were made */
-    enum dp_record_type type;
-    uint32_t payment;
-    int at;
-    bool bound; /* by the token's anchor: a disk that lies cannot hide that it is gone */
-};
+static struct recording again, deeper;
+static struct day day;
+static unsigned states, recovered, refused, insider, cuts_of_recovery;
+static bool scripted; /* the day, all of it: then what is seen of it is known */
+static unsigned step; /* every so many calls; more than 1 in a special build only */
+static uint64_t seed;
+static uint64_t days_n;
+static bool in_full = true; /* every subset, or drawn ones only */
 
-struct seen {
-    enum dp_record_type type;
-    uint8_t tx[16], boot[16];
-    uint32_t stan;
-    uint64_t mono_ms;
-};
-
-struct token { /* as it was from this call on */
-    int at;
-    size_t n;
-    uint8_t bytes[TOKEN_BYTES];
-};
-
-struct recording {
-    struct memstore base;
-    struct memlog log;
-    struct token tokens[TOKENS_MAX];
-    int tokens_n;
-};
-
-static struct world w;
-static struct recording day, again;
-static struct told told[EVENTS_MAX];
-static int told_n;
-static struct seen full[RECORDS_MAX], now[RECORDS_MAX];
-static int full_n, now_n;
-static uint64_t seed, random_state;
-static unsigned states, skipped, recovered, refused;
-
-static uint64_t draw(void)
+static unsigned from_environment(const char *name, unsigned otherwise)
 {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state >> 9;
+    const char *text = getenv(name);
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
 }
 
-/* ---- the token's state, beside the store's ---- */
+/* ---- one state ---- */
 
-static void token_path(char path[160])
+static char state_name[200];
+
+static void wrong(const char *why)
 {
-    (void)snprintf(path, 160, "%s/token/state", w.dir);
+    fail_msg("seed %llu, state %s: %s", (unsigned long long)crash.seed, state_name, why);
 }
 
-static size_t token_read(uint8_t bytes[TOKEN_BYTES])
+/* What a reader finds before anybody repairs anything. */
+static void read_as_it_lies(int kept)
 {
-    char path[160];
-    size_t n;
-    FILE *f;
-    token_path(path);
-    f = fopen(path, "rbe");
-    DP_ASSERT(f != NULL);
-    n = fread(bytes, 1, TOKEN_BYTES, f);
-    (void)fclose(f);
-    DP_ASSERT(n < TOKEN_BYTES);
-    return n;
-}
-
-static void token_write(const struct token *t)
-{
-    char path[160];
-    FILE *f;
-    dp_hsm_free(&w.hsm);
-    token_path(path);
-    f = fopen(path, "wbe");
-    DP_ASSERT(f != NULL && fwrite(t->bytes, 1, t->n, f) == t->n);
-    (void)fclose(f);
-    assert_int_equal(dp_hsm_open(w.uri, &w.hsm), DP_OK);
-}
-
-/* Before each call: has the token changed since the last one? */
-static void look_at_token(void *user)
-{
-    struct recording *r = user;
-    struct token *last = r->tokens_n > 0 ? &r->tokens[r->tokens_n - 1] : NULL;
-    static uint8_t bytes[TOKEN_BYTES];
-    size_t n = token_read(bytes);
-    if (last != NULL && last->n == n && memcmp(last->bytes, bytes, n) == 0)
+    struct dp_verify_result v;
+    int err = crash_read(&v);
+    if (err == DP_ERR_NOT_FOUND && kept == 0)
         return;
-    DP_ASSERT(r->tokens_n < TOKENS_MAX);
-    last = &r->tokens[r->tokens_n++];
-    last->at = r->log.n;
-    last->n = n;
-    memcpy(last->bytes, bytes, n);
+    if (err != DP_OK)
+        wrong(dp_strerr(err));
+    if (v.verdict != DP_VERDICT_FRESH && v.verdict != DP_VERDICT_UNKNOWN)
+        wrong(v.words);
+    if (crash.seen_n != kept || crash_invented(kept) != NULL)
+        wrong(crash.seen_n != kept ? "a reader finds other records than were whole"
+                                   : crash_invented(kept));
 }
 
-/* The token when `calls` calls were made; one change may have come just before the next call. */
-static const struct token *token_at(const struct recording *r, int calls, bool newest)
+static bool dropped_by(uint32_t payment, int step_n)
 {
-    int i = 0;
-    while (i + 1 < r->tokens_n && r->tokens[i + 1].at <= calls)
-        i++;
-    if (!newest && i > 0 && r->tokens[i].at == calls)
-        i--;
-    return &r->tokens[i];
-}
-
-static bool token_changes_at(const struct recording *r, int calls)
-{
-    return token_at(r, calls, true) != token_at(r, calls, false);
-}
-
-static void record_begin(struct recording *r)
-{
-    memstore_free(&r->base);
-    memstore_copy(&r->base, &w.mem);
-    memlog_clear(&r->log);
-    r->tokens_n = 0;
-    r->log.before = look_at_token;
-    r->log.user = r;
-    look_at_token(r);
-    w.mem.log = &r->log;
-}
-
-static void record_end(struct recording *r)
-{
-    look_at_token(r);
-    w.mem.log = NULL;
-}
-
-/* ---- the day ---- */
-
-static void tell(enum dp_record_type type, uint32_t payment, bool is_bound)
-{
-    DP_ASSERT(told_n < EVENTS_MAX);
-    told[told_n++] = (struct told){type, payment, day.log.n, is_bound};
-}
-
-static void add(struct dp_record *r)
-{
-    assert_int_equal(dp_journal_append(w.j, r), DP_OK);
-}
-
-static void flushed(struct dp_record *r, uint32_t payment)
-{
-    add(r);
-    assert_int_equal(dp_journal_flush(w.j), DP_OK);
-    tell(r->type, payment, false);
-}
-
-static void bound(struct dp_record *r, uint32_t payment)
-{
-    add(r);
-    assert_int_equal(dp_journal_checkpoint(w.j), DP_OK);
-    tell(r->type, payment, true);
-}
-
-static void intent(uint32_t payment)
-{
-    struct dp_record r;
-    record_of(&r, DP_RECORD_INTENT, payment);
-    flushed(&r, payment);
-}
-
-static void requested(uint32_t payment, enum dp_mode mode, uint32_t stan)
-{
-    struct dp_record r;
-    record_of(&r, DP_RECORD_REQUESTED, payment);
-    r.mode = mode;
-    r.stan = stan;
-    r.mti = mode == DP_MODE_DEFERRED ? 1100 : 1200;
-    flushed(&r, payment);
-}
-
-static void outcome(uint32_t payment, enum dp_mode mode, uint32_t stan)
-{
-    static const uint8_t blob[] = "sealed card data";
-    struct dp_record r;
-    record_of(&r, DP_RECORD_OUTCOME, payment);
-    r.mode = mode;
-    r.stan = stan;
-    if (mode == DP_MODE_OFFLINE || mode == DP_MODE_DEFERRED) {
-        assert_int_equal(dp_side_put(w.j, r.tx, DP_SIDE_PAN, (struct dp_bytes){blob, sizeof blob},
-                                     r.pan_commitment),
-                         DP_OK);
-        r.has_pan_commitment = true;
-    }
-    bound(&r, payment);
-}
-
-static void reversal(uint32_t payment, uint32_t stan, uint32_t original)
-{
-    struct dp_record r;
-    record_of(&r, DP_RECORD_REVERSAL, payment);
-    r.stan = stan;
-    r.has_original = true;
-    r.original.mti = 1200;
-    r.original.stan = original;
-    flushed(&r, payment);
-}
-
-static void answered(uint32_t payment, uint32_t stan, uint32_t result, uint32_t mti)
-{
-    struct dp_record r;
-    record_of(&r, DP_RECORD_FORWARDED, payment);
-    r.stan = stan;
-    r.result = result;
-    r.mti = mti;
-    bound(&r, payment);
-}
-
-static void morning(void)
-{
-    intent(1);
-    requested(1, DP_MODE_ONLINE, 1);
-    outcome(1, DP_MODE_ONLINE, 1);
-    intent(2);
-    outcome(2, DP_MODE_OFFLINE, 2);
-    intent(3);
-    requested(3, DP_MODE_ONLINE, 3);
-    reversal(3, 4, 3);
-    outcome(3, DP_MODE_DECLINED, 0);
-    intent(4);
-    outcome(4, DP_MODE_DEFERRED, 0);
-    intent(5);
-    outcome(5, DP_MODE_DECLINED, 0);
-}
-
-static void noon(void)
-{
-    struct dp_record r;
-    record_of(&r, DP_RECORD_EVIDENCE, 2);
-    r.has_digest = true;
-    r.digest[0] = 7;
-    memcpy(r.text, "signature", 10);
-    bound(&r, 2);
-    intent(6);
-    outcome(6, DP_MODE_OFFLINE, 6);
-    record_of(&r, DP_RECORD_VOID, 6);
-    r.has_original_tx = true;
-    memcpy(r.original_tx, r.tx, sizeof r.tx);
-    bound(&r, 6);
-    assert_int_equal(dp_journal_rotate(w.j), DP_OK);
-    intent(7);
-    requested(7, DP_MODE_ONLINE, 7);
-    outcome(7, DP_MODE_ONLINE, 7);
-}
-
-static void evening(void)
-{
-    struct dp_record r;
-    requested(4, DP_MODE_DEFERRED, 8);
-    answered(4, 8, 1, 1100);
-    answered(4, 8, 1, 1220);
-    answered(3, 4, 3, 1420);
-    answered(2, 2, 1, 1220);
-    record_of(&r, DP_RECORD_OUTCOME, 2);
-    assert_int_equal(dp_side_drop(w.j, r.tx, DP_SIDE_PAN), DP_OK);
-    assert_int_equal(dp_side_shred(w.j), DP_OK);
-    intent(8);
-    outcome(8, DP_MODE_DEFERRED, 0);
-    intent(9);
-    requested(9, DP_MODE_ONLINE, 9);
-    outcome(9, DP_MODE_ONLINE, 9);
-    intent(10);
-    outcome(10, DP_MODE_OFFLINE, 10);
-}
-
-/* ---- what a journal holds ---- */
-
-static void see(void *user, const struct dp_record *r)
-{
-    struct seen *s = &now[now_n++];
-    (void)user;
-    DP_ASSERT(now_n < RECORDS_MAX);
-    s->type = r->type;
-    s->stan = r->stan;
-    s->mono_ms = r->mono_ms;
-    memcpy(s->tx, r->tx, sizeof s->tx);
-    memcpy(s->boot, r->boot, sizeof s->boot);
-}
-
-static void read_all(struct dp_verify_result *v)
-{
-    struct dp_verify_options o;
-    memset(&o, 0, sizeof o);
-    now_n = 0;
-    o.has_anchor = true;
-    assert_int_equal(dp_hsm_anchor_read(w.hsm, o.anchor), DP_OK);
-    assert_int_equal(dp_journal_verify(&w.config.store, &o, see, NULL, v), DP_OK);
-}
-
-static bool same(const struct seen *a, const struct seen *b)
-{
-    return a->type == b->type && a->stan == b->stan && a->mono_ms == b->mono_ms &&
-           memcmp(a->tx, b->tx, sizeof a->tx) == 0 && memcmp(a->boot, b->boot, sizeof a->boot) == 0;
-}
-
-static bool holds(const struct told *t)
-{
-    uint32_t payment;
-    for (int i = 0; i < now_n; i++) {
-        memcpy(&payment, now[i].tx, sizeof payment);
-        if (now[i].type == t->type && payment == t->payment)
+    for (int i = 0; i <= step_n && i < crash.day.n; i++)
+        if (crash.day.steps[i].kind == STEP_DROP && crash.day.steps[i].payment == payment)
             return true;
-    }
     return false;
 }
 
-/* Nothing of the day but what the day wrote, and that in its place. */
-static const char *invented(void)
+/* Sealed card data whose commitment was promised can be read, unless it was to go. */
+static void card_data_is_there(const struct promise *p)
 {
-    static char why[96];
-    for (int i = 0; i < now_n; i++) {
-        bool old = memcmp(now[i].boot, full[0].boot, sizeof full[0].boot) == 0;
-        if (old && (i >= full_n || !same(&now[i], &full[i]))) {
-            (void)snprintf(why, sizeof why, "record %d was never written so", i);
-            return why;
-        }
-    }
-    return NULL;
-}
-
-static const char *lost(int calls, bool newest, bool lied)
-{
-    static char why[96];
-    for (int i = 0; i < told_n; i++) {
-        bool sure = told[i].at < calls || (told[i].at == calls && newest);
-        if (sure && (told[i].bound || !lied) && !holds(&told[i])) {
-            (void)snprintf(why, sizeof why, "%s of payment %u was acknowledged and is lost",
-                           dp_record_type_name(told[i].type), told[i].payment);
-            return why;
-        }
-    }
-    return NULL;
-}
-
-/* ---- one state of the disk ---- */
-
-struct cut {
-    int calls;       /* so many came to an end */
-    bool newest;     /* with the token's change behind the last of them */
-    uint64_t subset; /* of what was pending: bit by bit, on the disk or not */
-    int torn;        /* which pending item is torn; -1: none */
-    int lied;        /* a flush that the disk only promised; -1: none */
-};
-
-static bool makes_durable(const struct recording *r, int i, int calls, int lied)
-{
-    const struct memlog_op *op = &r->log.ops[i];
-    bool name = op->kind != MEMLOG_WRITE;
-    for (int k = i + 1; k < calls; k++) {
-        const struct memlog_op *s = &r->log.ops[k];
-        if (k == lied)
+    for (int i = 0; i < p->records; i++) {
+        const struct dp_record *r = &crash.full[i];
+        uint8_t blob[64];
+        uint32_t payment;
+        size_t n = 0;
+        memcpy(&payment, r->tx, sizeof payment);
+        if (r->type != DP_RECORD_OUTCOME || !r->has_pan_commitment ||
+            dropped_by(payment, p->step + 1))
             continue;
-        if (name ? s->kind == MEMLOG_SYNC_DIR && s->node == op->parent
-                 : s->kind == MEMLOG_SYNC && s->node == op->node)
-            return true;
+        if (dp_side_get(crash.w.j, r->tx, DP_SIDE_PAN, blob, sizeof blob, &n) != DP_OK)
+            wrong("sealed card data that were promised are lost");
     }
-    return false;
 }
 
-static bool counts(const struct memlog_op *op)
+/* Opened, closed and read again: kept records of the day, and nothing else of it. */
+static void goes_on(const struct promise *p, int kept)
 {
-    return op->kind != MEMLOG_NODE && op->kind != MEMLOG_SYNC && op->kind != MEMLOG_SYNC_DIR;
+    struct dp_verify_result v;
+    recovered += crash.w.opened.recovered;
+    if (p != NULL)
+        card_data_is_there(p);
+    if (crash_go_on() != DP_OK)
+        wrong("what was open cannot be closed");
+    if (crash_read(&v) != DP_OK || v.verdict != DP_VERDICT_FRESH)
+        wrong(v.words);
+    if (kept >= 0 && crash_invented(kept) != NULL)
+        wrong(crash_invented(kept));
+    if (crash_open_payment() != NULL)
+        wrong(crash_open_payment());
 }
 
-static int pending(const struct recording *r, int calls, int lied, int items[PENDING_MAX])
-{
-    int n = 0;
-    for (int i = 0; i < calls; i++)
-        if (counts(&r->log.ops[i]) && !makes_durable(r, i, calls, lied)) {
-            DP_ASSERT(n < PENDING_MAX);
-            items[n++] = i;
-        }
-    return n;
-}
-
-/* The disk and the token after the cut. */
-static void put_state(const struct recording *r, const struct cut *c)
-{
-    int items[PENDING_MAX], n = pending(r, c->calls, c->lied, items), next = 0;
-    memstore_free(&w.mem);
-    memstore_copy(&w.mem, &r->base);
-    for (int i = 0; i < c->calls; i++) {
-        bool waits = next < n && items[next] == i;
-        bool gone = waits && (c->subset >> next & 1) == 0;
-        size_t torn = waits && next == c->torn ? 1 + (size_t)draw() % 511 : 0;
-        memstore_redo(&w.mem, &r->log.ops[i], gone, torn);
-        next += waits;
-    }
-    memstore_settle(&w.mem);
-    token_write(token_at(r, c->calls, c->newest));
-}
-
-static void describe(const struct cut *c, char out[96])
-{
-    (void)snprintf(out, 96, "%d:%d:%llx:%d:%d", c->calls, c->newest, (unsigned long long)c->subset,
-                   c->torn, c->lied);
-}
-
-/* The owner's own recovery: what is open is closed, and the round goes on. */
-static void go_on(void)
-{
-    assert_int_equal(pay_online(w.j, 60), DP_OK);
-    assert_int_equal(pay_no_answer(w.j, 61), DP_OK);
-    world_close(&w);
-}
-
-static void stop(void)
-{
-    w.mem.dead = true;
-    dp_journal_free(&w.j);
-    w.mem.dead = false;
-    memstore_restart(&w.mem);
-}
-
-/* Recovery, cut at a drawn call as often as the draw wants. */
+/* Recovery that is cut where the draw wants, as often as it wants. */
 static int open_at_last(void)
 {
-    int crashes = draw() % 3 == 0 ? (int)(1 + draw() % CRASHES_MAX) : 0, err;
-    for (int i = 0; i < crashes; i++) {
-        struct cut c = {0, false, 0, -1, -1};
-        record_begin(&again);
-        err = world_open(&w);
-        record_end(&again);
-        stop();
+    bool cut = crash_draw() % 3 == 0;
+    for (int i = 0; cut && i < 12; i++) {
+        struct cut c = {0, false, 0, -1, false};
+        int err;
+        recording_begin(&deeper);
+        err = crash_open();
+        recording_end(&deeper);
+        crash_stop();
         if (err != DP_OK)
             return err;
-        c.calls = again.log.n > 0 ? (int)(draw() % (uint64_t)(again.log.n + 1)) : 0;
-        c.newest = (draw() & 1) != 0;
-        c.subset = draw();
-        put_state(&again, &c);
+        c.calls = (int)(crash_draw() % (uint64_t)(deeper.log.n + 1));
+        c.newest = (crash_draw() & 1) != 0;
+        c.lots = crash_draw() << 32 ^ crash_draw();
+        recording_put(&deeper, &c);
+        cuts_of_recovery++;
+        cut = (crash_draw() & 1) != 0;
     }
-    return world_open(&w);
+    return crash_open();
 }
 
 static void one_state(const struct cut *c)
 {
-    struct dp_verify_result v;
-    char name[96];
-    const char *why;
-    int err;
-    describe(c, name);
-    random_state = (seed + 1) * 2654435761u ^ ((uint64_t)c->calls << 40) ^ (c->subset << 8) ^
-                   (uint64_t)(unsigned)(c->torn + 2) ^ 88172645463325252u;
-    put_state(&day, c);
-    err = open_at_last();
+    const struct promise *p = crash_promise(c);
+    int kept, err;
+    cut_name(c, state_name);
+    crash_seed_state(c);
+    recording_put(&crash.rec, c);
     states++;
-    if (c->lied >= 0 && (err == DP_ERR_TAMPERED || err == DP_ERR_ROLLBACK)) {
-        refused++;
-        return;
-    }
+    kept = crash_kept();
+    if (kept < p->records)
+        wrong("what was acknowledged is not on the disk");
+    read_as_it_lies(kept);
+    err = open_at_last();
     if (err != DP_OK)
-        fail_msg("seed %llu, state %s: %s", (unsigned long long)seed, name, dp_strerr(err));
-    recovered += w.opened.recovered;
-    go_on();
-    read_all(&v);
-    if (v.verdict != DP_VERDICT_FRESH)
-        fail_msg("seed %llu, state %s: %s", (unsigned long long)seed, name, v.words);
-    why = lost(c->calls, c->newest, c->lied >= 0);
-    if (why == NULL)
-        why = invented();
-    if (why != NULL)
-        fail_msg("seed %llu, state %s: %s", (unsigned long long)seed, name, why);
+        wrong(dp_strerr(err));
+    goes_on(p, kept);
 }
 
-/* ---- all of them ---- */
+/* ---- all states of one cut ---- */
 
-static int64_t seconds(void)
+static int ways_of(const struct memlog_op *op)
 {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
+    return op->kind == MEMLOG_WRITE && op->n > 1 ? 4 : 2;
 }
 
-static int64_t began, budget;
-
-static bool in_time(void)
+/* Every way of every item; false when there are too many. */
+static bool every_way(struct cut *c, const int *items, int n, void (*each)(const struct cut *c))
 {
-    if (states < STATES_MIN || seconds() - began < budget)
-        return true;
-    skipped++;
-    return false;
-}
-
-static void subsets(struct cut *c, int n)
-{
-    uint64_t all = n >= 64 ? UINT64_MAX : (UINT64_C(1) << n) - 1;
-    uint64_t many = n <= SUBSETS_OF ? all + 1 : DRAWN;
-    uint64_t state = seed * 2654435761u + 88172645463325252u + (uint64_t)c->calls;
-    for (uint64_t i = 0; i < many; i++) {
-        random_state = state;
-        c->subset = n <= SUBSETS_OF ? i : draw() & all;
-        state = random_state;
-        c->torn = -1;
-        if (in_time())
-            one_state(c);
+    uint64_t all = 1;
+    for (int i = 0; i < n && all <= COMBINATIONS; i++)
+        all *= (uint64_t)ways_of(&crash.rec.log.ops[items[i]]);
+    if (all > (in_full ? COMBINATIONS : 2 * DRAWN_DAYS))
+        return false;
+    for (uint64_t k = 0; k < all; k++) {
+        uint64_t rest = k;
+        c->lots = 0;
+        for (int i = 0; i < n; i++) {
+            uint64_t ways = (uint64_t)ways_of(&crash.rec.log.ops[items[i]]);
+            c->lots |= rest % ways << (2 * i);
+            rest /= ways;
+        }
+        each(c);
     }
-    c->subset = all;
-    for (c->torn = 0; c->torn < n; c->torn++)
-        if (in_time())
-            one_state(c);
+    return true;
 }
 
-static void at_call(int calls, int lied)
+static uint64_t spread(uint64_t subset)
 {
-    int items[PENDING_MAX], n = pending(&day, calls, lied, items);
-    struct cut c = {calls, false, 0, -1, lied};
-    subsets(&c, n);
-    c.newest = true;
-    if (token_changes_at(&day, calls))
-        subsets(&c, n);
+    uint64_t lots = 0;
+    for (int i = 0; i < CRASH_LOTS; i++)
+        lots |= (subset >> i & 1) << (2 * i);
+    return lots;
 }
 
-/* Calls far from each other first, so that a day that is cut short has been seen in all its parts.
- */
-static void every_call(bool lies)
+static void drawn_ways(struct cut *c, int n, void (*each)(const struct cut *c))
 {
-    int total = day.log.n + 1, step = 1;
-    while (step * 3 < total)
-        step *= 3;
-    while (total % 3 == 0 && step > 1)
-        total++;
-    for (int i = 0; i < total; i++) {
-        int calls = (int)(((uint64_t)i * (uint64_t)step + seed) % (uint64_t)total);
-        if (calls > day.log.n)
-            continue;
-        if (!lies)
-            at_call(calls, -1);
-        for (int k = calls - 1; lies && k >= 0 && k > calls - 12; k--)
-            if (day.log.ops[k].kind == MEMLOG_SYNC)
-                at_call(calls, k);
+    uint64_t state;
+    crash_seed_state(c);
+    state = crash.drawn;
+    for (int i = 0; i < n; i++) {
+        uint64_t drawn;
+        crash.drawn = state;
+        drawn = crash_draw() << 32 ^ crash_draw();
+        state = crash.drawn;
+        c->lots = i % 2 == 0 ? spread(drawn) : drawn;
+        each(c);
     }
 }
 
-static bool named_state(bool lies)
+static void many_ways(struct cut *c, int n, void (*each)(const struct cut *c))
+{
+    uint64_t subsets = UINT64_C(1) << (n < SUBSETS_OF ? n : SUBSETS_OF);
+    for (uint64_t i = 0; n <= SUBSETS_OF && i < subsets; i++) {
+        c->lots = spread(i);
+        each(c);
+    }
+    for (int i = 0; i < n && i < CRASH_LOTS; i++)
+        for (uint64_t lot = LOT_HEAD; lot <= LOT_TAIL; lot++) {
+            c->lots = (ALL_THERE & ~(UINT64_C(3) << (2 * i))) | lot << (2 * i);
+            each(c);
+        }
+    drawn_ways(c, 2 * DRAWN, each);
+}
+
+static void all_ways(struct cut *c, void (*each)(const struct cut *c))
+{
+    static int items[CRASH_ITEMS_MAX];
+    int n = recording_pending(&crash.rec, c, items);
+    if (every_way(c, items, n, each))
+        return;
+    if (in_full)
+        many_ways(c, n, each);
+    else
+        drawn_ways(c, 2 * DRAWN_DAYS, each);
+}
+
+static bool named(bool lies)
 {
     const char *text = getenv("DP_CRASH_STATE");
     struct cut c;
-    int newest;
-    unsigned long long subset;
-    if (text == NULL ||
-        sscanf(text, "%d:%d:%llx:%d:%d", &c.calls, &newest, &subset, &c.torn, &c.lied) != 5)
+    if (text == NULL)
         return false;
-    c.newest = newest != 0;
-    c.subset = subset;
-    if (lies == (c.lied >= 0))
+    if (!cut_named(text, &c))
+        fail_msg("DP_CRASH_STATE: %s", text);
+    if (!lies && c.lied < 0)
         one_state(&c);
     return true;
 }
 
-static void all_states(bool lies)
+/* ---- the tests: a cut anywhere ---- */
+
+static void cut_at_every_call(void)
 {
-    const char *text = getenv("DP_CRASH_SECONDS"), *kind = getenv("DP_TEST_KIND");
-    budget = lies ? 10 : 45;
-    if (text != NULL)
-        budget = strtol(text, NULL, 10);
-    else if (kind != NULL && kind[0] != '\0')
-        budget = 5;
-    began = seconds();
-    states = skipped = recovered = refused = 0;
-    if (named_state(lies))
-        return;
-    every_call(lies);
-    print_message("# seed %llu: %d calls, %u states, %u left out, %u recoveries, %u refused\n",
-                  (unsigned long long)seed, day.log.n, states, skipped, recovered, refused);
-    assert_true(states >= STATES_MIN);
+    for (int calls = 0; calls <= crash.rec.log.n; calls += (int)step) {
+        struct cut c = {calls, true, 0, -1, false};
+        all_ways(&c, one_state);
+        c.newest = false;
+        if (recording_token_changes(&crash.rec, calls))
+            all_ways(&c, one_state);
+    }
 }
 
 static void a_power_cut_anywhere_in_a_day(void **state)
 {
     (void)state;
-    all_states(false);
-    assert_true(recovered > 0 || skipped > 0);
+    if (named(false))
+        return;
+    cut_at_every_call();
+    print_message("# %d calls, %u states, %u recoveries, %u of them cut\n", crash.rec.log.n, states,
+                  recovered, cuts_of_recovery);
+    assert_true(!scripted || (states > 1000 && recovered > 100 && cuts_of_recovery > 100));
+}
+
+/* Recovery is cut at each of its calls, what it had pending there, gone or torn; and then again. */
+static void recovery_cut(const struct cut *c)
+{
+    const struct promise *p = crash_promise(c);
+    char name[96];
+    int kept, calls;
+    cut_name(c, name);
+    crash_seed_state(c);
+    recording_put(&crash.rec, c);
+    kept = crash_kept();
+    recording_begin(&again);
+    if (crash_open() != DP_OK)
+        wrong("does not open");
+    recording_end(&again);
+    crash_stop();
+    calls = again.log.n;
+    for (int at = 0; at <= calls; at++)
+        for (uint64_t way = 0; way < 3; way++) {
+            struct cut r = {at, way != 1, 0, -1, false};
+            (void)snprintf(state_name, sizeof state_name, "%s, recovery cut at %d, way %d", name,
+                           at, (int)way);
+            r.lots = way == 0 ? 0 : way == 1 ? ALL_THERE : crash_draw() << 32 ^ crash_draw();
+            recording_put(&again, &r);
+            cuts_of_recovery++;
+            states++;
+            crash_seed_state(c);
+            (void)day_random(&crash.drawn);
+            crash.drawn += (uint64_t)at * 3 + way; /* other cuts follow */
+            if (crash_read(&(struct dp_verify_result){0}) == DP_OK && crash_invented(kept) != NULL)
+                wrong(crash_invented(kept));
+            if (open_at_last() != DP_OK)
+                wrong("does not open");
+            goes_on(p, kept);
+        }
+}
+
+/* From each cut a state whose last sector is torn, and from those that find the token changed. */
+static void recovery_is_cut_at_each_of_its_calls(void **state)
+{
+    (void)state;
+    if (getenv("DP_CRASH_STATE") != NULL)
+        return;
+    for (int calls = 1; calls <= crash.rec.log.n; calls += (int)step) {
+        static int items[CRASH_ITEMS_MAX];
+        struct cut c = {calls, true, ALL_THERE, -1, false};
+        int n = recording_pending(&crash.rec, &c, items);
+        bool written = crash.rec.log.ops[calls - 1].kind == MEMLOG_WRITE;
+        if (n > 0 && n <= CRASH_LOTS && written) {
+            c.lots &= ~(UINT64_C(3) << (2 * (n - 1)));
+            c.lots |= (uint64_t)LOT_HEAD << (2 * (n - 1));
+            recovery_cut(&c);
+        } else if (recording_token_changes(&crash.rec, calls)) {
+            c.newest = false;
+            recovery_cut(&c);
+        }
+    }
+    print_message("# %u cuts of a recovery\n", cuts_of_recovery);
+    assert_true(!scripted || cuts_of_recovery > 500);
+}
+
+/* The disk in somebody's hand after the crash. */
+static void an_insider_gets_nowhere_after_a_crash(void **state)
+{
+    (void)state;
+    if (getenv("DP_CRASH_STATE") != NULL)
+        return;
+    for (int calls = 1; calls <= crash.rec.log.n; calls += (int)step) {
+        enum memlog_kind kind = crash.rec.log.ops[calls - 1].kind;
+        struct cut c = {calls, true, ALL_THERE, -1, false};
+        if (kind != MEMLOG_SYNC && kind != MEMLOG_SYNC_DIR)
+            continue;
+        insider += insider_tries(&c);
+        c.newest = false;
+        if (recording_token_changes(&crash.rec, calls))
+            insider += insider_tries(&c);
+    }
+    print_message("# %u changes, all refused\n", insider);
+    assert_true(!scripted || insider > 300);
+}
+
+/* ---- flushes that were only promised ---- */
+
+/* Then the journal opens with every bound record in it, or is refused. */
+static void lied_to(const struct cut *c)
+{
+    const struct promise *p = crash_promise(c);
+    int err;
+    cut_name(c, state_name);
+    crash_seed_state(c);
+    recording_put(&crash.rec, c);
+    states++;
+    err = open_at_last();
+    if (err == DP_ERR_TAMPERED || err == DP_ERR_ROLLBACK) {
+        refused++;
+        return;
+    }
+    if (err != DP_OK)
+        wrong(dp_strerr(err));
+    if (crash_read(&(struct dp_verify_result){0}) != DP_OK)
+        wrong("cannot be read");
+    for (int i = 0; i < p->bound; i++)
+        if (i >= crash.seen_n || memcmp(crash.seen[i].boot, crash.full[0].boot, 16) != 0)
+            wrong("a bound record is gone, and nobody notices");
+    goes_on(NULL, -1);
+}
+
+/* The next true flush makes good what one lie left out: until then, every call. */
+static int until_made_good(int lie)
+{
+    const struct memlog_op *op = &crash.rec.log.ops[lie];
+    int i = lie + 1;
+    while (i < crash.rec.log.n &&
+           (crash.rec.log.ops[i].kind != op->kind || crash.rec.log.ops[i].node != op->node))
+        i++;
+    return i;
+}
+
+static void one_lie(int lie)
+{
+    int end = until_made_good(lie);
+    for (int calls = lie + 1; calls <= end; calls++) {
+        struct cut c = {calls, true, 0, lie, false};
+        bool changes = recording_token_changes(&crash.rec, calls);
+        /* far behind the lie little is new: its own bytes gone, there, and two draws */
+        if (calls - lie == 1) {
+            all_ways(&c, lied_to);
+        } else {
+            crash_seed_state(&c);
+            lied_to(&c);
+            c.lots = ALL_THERE ^ (crash_draw() & 0xFF);
+            lied_to(&c);
+        }
+        c.newest = false;
+        c.lots = 0;
+        if (changes)
+            lied_to(&c);
+    }
+}
+
+static void lies_from_now_on(int lie)
+{
+    for (int calls = lie + 1; calls <= crash.rec.log.n; calls += 1 + (calls - lie) / 2) {
+        struct cut c = {calls, true, 0, lie, true};
+        lied_to(&c);
+        for (int i = 0; i < LIES_DRAWN; i++) {
+            crash_seed_state(&c);
+            c.lots = crash_draw() << 32 ^ crash_draw();
+            lied_to(&c);
+        }
+    }
 }
 
 static void a_disk_that_only_promised_a_flush(void **state)
 {
+    struct cut c;
+    const char *text = getenv("DP_CRASH_STATE");
     (void)state;
-    all_states(true);
+    if (text != NULL && cut_named(text, &c) && c.lied >= 0)
+        lied_to(&c);
+    if (text != NULL)
+        return;
+    for (int i = 0; i < crash.rec.log.n; i += (int)step)
+        if (crash.rec.log.ops[i].kind == MEMLOG_SYNC ||
+            crash.rec.log.ops[i].kind == MEMLOG_SYNC_DIR) {
+            one_lie(i);
+            lies_from_now_on(i);
+        }
+    print_message("# %u states, %u refused\n", states, refused);
+    assert_true(!scripted || (states > 1000 && refused > 100));
+}
+
+/* ---- the day itself, on disks that fail or fill up ---- */
+
+/* What the writer said, and what it was refused, in one run of the day. */
+struct run {
+    bool refused[DAY_PAYMENTS_MAX]; /* not begun, or ended another way than the day wants */
+    unsigned refusals;
+    int promised; /* records */
+    int err, at;  /* of the step that failed; at is the day's length when none did */
+    int open;     /* the payment that has no OUTCOME yet, 0: none */
+};
+
+static void fresh_world(uint64_t content)
+{
+    memstore_free(&crash.w.mem);
+    memstore_init(&crash.w.mem);
+    (void)fast_token_new();
+    crash.content = content * 2654435761u + 88172645463325252u;
+}
+
+/* True when the day may go on. */
+static bool run_step(struct run *r, int i)
+{
+    const struct step *s = &crash.day.steps[i];
+    bool unsealed, begins = s->kind == STEP_INTENT || s->kind == STEP_EVIDENCE;
+    r->at = i;
+    if (day_is_of(s, r->refused))
+        return true;
+    r->err = day_step(crash.w.j, s, &unsealed);
+    if (begins && r->err == DP_ERR_FULL) {
+        r->err = DP_OK;
+        r->refusals++;
+        r->refused[s->payment] |= s->kind == STEP_INTENT;
+        return true;
+    }
+    if (r->err != DP_OK)
+        return false;
+    r->refused[s->payment] |= unsealed;
+    if (s->kind == STEP_INTENT)
+        r->open = (int)s->payment;
+    if (s->kind == STEP_OUTCOME)
+        r->open = 0;
+    if (s->end != STEP_APPENDS)
+        r->promised = (int)crash.w.j->tree.size;
+    return true;
+}
+
+static void run_day(struct run *r)
+{
+    memset(r, 0, sizeof *r);
+    r->err = crash_open();
+    if (r->err == DP_OK)
+        r->promised = (int)crash.w.j->tree.size;
+    for (int i = 0; r->err == DP_OK && i < crash.day.n; i++)
+        if (!run_step(r, i))
+            return;
+    if (r->err == DP_OK)
+        r->at = crash.day.n;
+}
+
+/* The same writer's next life: what it had said is there. */
+static void next_life(const struct run *r)
+{
+    struct dp_verify_result v;
+    int err = crash_read(&v), seen = crash.seen_n;
+    if (err != DP_ERR_NOT_FOUND &&
+        (err != DP_OK || (v.verdict != DP_VERDICT_FRESH && v.verdict != DP_VERDICT_UNKNOWN)))
+        wrong(v.words);
+    if (seen < r->promised)
+        wrong("what was acknowledged is lost");
+    err = crash_open();
+    if (err != DP_OK)
+        wrong(dp_strerr(err));
+    goes_on(NULL, -1);
+}
+
+static void one_failing_call(enum fault fault, unsigned n)
+{
+    static const char *const words[] = {
+        "", "an error", "a full disk", "half a call", "a cut before it", "a cut in it"};
+    struct run r;
+    (void)snprintf(state_name, sizeof state_name, "%s at call %u", words[fault], n);
+    fresh_world(n);
+    crash.drawn = n * 977 + 1;
+    memstore_fail(&crash.w.mem, fault, n);
+    run_day(&r);
+    crash_stop();
+    if (fault == FAULT_CUT || fault == FAULT_TORN)
+        memstore_power_on(&crash.w.mem, n * 8 + crash.seed);
+    next_life(&r);
+    states++;
+}
+
+static void every_call_fails_once(void **state)
+{
+    static const enum fault faults[] = {FAULT_IO, FAULT_FULL, FAULT_SHORT, FAULT_CUT, FAULT_TORN};
+    struct run r;
+    unsigned calls;
+    (void)state;
+    if (getenv("DP_CRASH_STATE") != NULL)
+        return;
+    fresh_world(0);
+    run_day(&r);
+    assert_int_equal(r.err, DP_OK);
+    calls = crash.w.mem.calls;
+    world_close(&crash.w);
+    for (unsigned n = 1; n <= calls; n += step)
+        for (size_t f = 0; f < sizeof faults / sizeof faults[0]; f++)
+            one_failing_call(faults[f], n);
+    print_message("# %u calls, %u runs\n", calls, states);
+}
+
+/* A disk on which the day does not fit: a payment that is begun comes to its end, and so does all
+ * that was begun before. */
+static unsigned on_a_disk_of(uint64_t bytes)
+{
+    struct dp_verify_result v;
+    struct run r;
+    (void)snprintf(state_name, sizeof state_name, "a disk of %llu bytes",
+                   (unsigned long long)bytes);
+    fresh_world(bytes);
+    crash.w.mem.disk = bytes;
+    run_day(&r);
+    if (r.err != DP_OK)
+        fail_msg("seed %llu, %s: step %d failed: %s", (unsigned long long)crash.seed, state_name,
+                 r.at, dp_strerr(r.err));
+    world_close(&crash.w);
+    if (crash_read(&v) != DP_OK || v.verdict != DP_VERDICT_FRESH || crash_open_payment() != NULL)
+        wrong(v.words);
+    states++;
+    return r.refusals;
+}
+
+static void disks_of_every_size(void **state)
+{
+    uint64_t reserve = crash.w.config.reserve_bytes, whole = memstore_used(&crash.whole);
+    unsigned refusals = 0, last = 1;
+    (void)state;
+    if (getenv("DP_CRASH_STATE") != NULL)
+        return;
+    /* on the smallest the journal can be begun, and the reserve is there */
+    for (uint64_t n = reserve + 2 * crash.w.segment_bytes; last > 0; n += 64 * step) {
+        last = on_a_disk_of(n);
+        refusals += last;
+        assert_true(n < whole + reserve + 8 * crash.w.segment_bytes);
+    }
+    print_message("# %u disks, %u payments refused\n", states, refusals);
+    assert_true(!scripted || refusals > 300);
+}
+
+/* Somebody else takes all there is, at some call: the payment that is begun has its place. */
+static void the_disk_fills_up(void *user)
+{
+    int *calls = user;
+    if (--*calls == 0)
+        crash.w.mem.disk = 0;
+}
+
+static void somebody_fills_the_disk(void **state)
+{
+    unsigned open = 0;
+    (void)state;
+    if (getenv("DP_CRASH_STATE") != NULL)
+        return;
+    for (int n = 1; n <= crash.rec.log.n; n += (int)step) {
+        struct run r;
+        int calls = n;
+        (void)snprintf(state_name, sizeof state_name, "full from call %d on", n);
+        fresh_world((uint64_t)n);
+        memlog_clear(&again.log);
+        again.log.before = the_disk_fills_up;
+        again.log.user = &calls;
+        crash.w.mem.log = &again.log;
+        run_day(&r);
+        crash.w.mem.log = NULL;
+        open += r.err == DP_OK;
+        if (r.err != DP_OK && r.open != 0)
+            fail_msg("seed %llu, %s: step %d, and payment %d cannot be closed: %s",
+                     (unsigned long long)crash.seed, state_name, r.at, r.open, dp_strerr(r.err));
+        crash_stop();
+        crash.w.mem.disk = UINT64_MAX / 2;
+        next_life(&r);
+        states++;
+    }
+    print_message("# %u runs, %u of them to the day's end\n", states, open);
+}
+
+/* ---- other days ---- */
+
+/* In full when somebody asks for days (the nightly run), else what seconds allow. */
+static void drawn_days(void **state)
+{
+    unsigned all = 0;
+    (void)state;
+    if (getenv("DP_CRASH_STATE") != NULL)
+        return;
+    in_full = getenv("DP_CRASH_DAYS") != NULL;
+    for (uint64_t i = 0; i < days_n; i++) {
+        crash_remove();
+        day_drawn(&day, seed * 1000 + i);
+        crash_make(seed * 1000 + i, &day);
+        cut_at_every_call();
+        all += (unsigned)crash.day.n;
+    }
+    in_full = true;
+    print_message("# %u days, %u steps, %u states\n", (unsigned)days_n, all, states);
+}
+
+/* ---- */
+
+/* It says a line each time that it fails as it should: thousands. */
+static void say_nothing(void *user, enum dp_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    (void)line;
+}
+
+static struct timespec began;
+
+static int begin(void **state)
+{
+    (void)state;
+    states = recovered = refused = insider = cuts_of_recovery = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &began);
+    return 0;
+}
+
+/* Nothing is left out in silence: what takes too long is a failure. */
+static int end(void **state)
+{
+    unsigned budget = from_environment("DP_CRASH_SECONDS", 0);
+    struct timespec now;
+    (void)state;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    print_message("# %u s\n", (unsigned)(now.tv_sec - began.tv_sec));
+    return budget != 0 && now.tv_sec - began.tv_sec > (time_t)budget;
 }
 
 static int make(void **state)
 {
-    struct dp_verify_result v;
-    const char *text = getenv("DP_CRASH_SEED");
+    const char *kind = getenv("DP_TEST_KIND");
     (void)state;
-    seed = text != NULL ? strtoull(text, NULL, 10) : 1;
-    world_make(&w);
-    record_begin(&day);
-    assert_int_equal(world_open(&w), DP_OK);
-    morning();
-    noon();
-    evening();
-    record_end(&day);
-    world_close(&w);
-    read_all(&v);
-    assert_int_equal(v.verdict, DP_VERDICT_FRESH);
-    memcpy(full, now, sizeof now);
-    full_n = now_n;
+    seed = from_environment("DP_CRASH_SEED", 1);
+    days_n = from_environment("DP_CRASH_DAYS", 3);
+    step = kind != NULL && kind[0] != '\0' ? 7 : 1;
+    if (step > 1)
+        print_message("# in this build every %uth call only\n", step);
+    scripted = from_environment("DP_CRASH_DAY", 0) == 0;
+    if (scripted)
+        day_scripted(&day);
+    else
+        day_drawn(&day, seed);
+    scripted &= step == 1;
+    crash_make(seed, &day);
     return 0;
 }
 
 static int unmake(void **state)
 {
     (void)state;
-    memlog_clear(&day.log);
-    memlog_clear(&again.log);
-    memstore_free(&day.base);
-    memstore_free(&again.base);
-    world_remove(&w);
+    recording_free(&again);
+    recording_free(&deeper);
+    crash_remove();
     return 0;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_power_cut_anywhere_in_a_day),
-        cmocka_unit_test(a_disk_that_only_promised_a_flush),
+#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+        T(a_power_cut_anywhere_in_a_day),
+        T(recovery_is_cut_at_each_of_its_calls),
+        T(an_insider_gets_nowhere_after_a_crash),
+        T(a_disk_that_only_promised_a_flush),
+        T(every_call_fails_once),
+        T(disks_of_every_size),
+        T(somebody_fills_the_disk),
+        T(drawn_days),
     };
-    dp_log_set(NULL, NULL, DP_LOG_ERROR);
+    dp_log_set(say_nothing, NULL, DP_LOG_ERROR);
+    if (getenv("DP_CRASH_TEST") != NULL)
+        cmocka_set_test_filter(getenv("DP_CRASH_TEST"));
     return cmocka_run_group_tests(tests, make, unmake);
 }
