@@ -144,9 +144,9 @@ static int internal_authenticate(struct dp_emv_kernel *k, struct oda_dynamic *dy
         rc = emv_command(k, &c, &a);
     if (rc != EMV_GO_ON)
         return rc;
-    *why = "INTERNAL AUTHENTICATE: the card refuses";
-    if (a.sw != 0x9000)
-        return DP_ERR_SIGNATURE;
+    if (a.sw != 0x9000) /* EMV 4.4 Book 3, 8.1 */
+        return emv_end(k, DP_EMV_ENDED, DP_EMV_REASON_CARD_ERROR,
+                       "INTERNAL AUTHENTICATE: the card refuses");
     return oda_dda(&k->icc_key, signature_of(a.data), (struct dp_bytes){v.p, v.n}, dynamic, why);
 }
 
@@ -208,7 +208,8 @@ int emv_authenticate(struct dp_emv_kernel *k)
         rc = prepare_cda(k, &why);
     if (rc == EMV_OVER || (rc < 0 && rc != DP_ERR_SIGNATURE))
         return rc;
-    k->tsi[0] |= TSI_ODA;
+    if (rc == DP_ERR_SIGNATURE || k->oda != DP_EMV_AUTH_CDA)
+        k->tsi[0] |= TSI_ODA; /* of CDA that is still possible: with the first cryptogram */
     if (rc == DP_ERR_SIGNATURE) {
         emv_tvr_set(k, failed_bit(k->oda));
         emv_oda_result(k, k->oda, DP_EMV_AUTH_FAILED, why);

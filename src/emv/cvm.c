@@ -129,7 +129,9 @@ static void results(struct dp_emv_kernel *k, uint8_t code, uint8_t condition, en
     k->cvm_results[2] = (uint8_t)outcome;
 }
 
-/* One rule whose condition is met. Returns whether the holder counts as verified. */
+/* One rule whose condition is met. Returns whether the holder counts as verified. The results name
+ * the last method that was performed; one that is not known or not supported was not (EMV 4.4 Book
+ * 3, 10.5.5, figure 12). */
 static bool perform(struct dp_emv_kernel *k, uint8_t code, uint8_t condition)
 {
     uint8_t method = code & METHOD;
@@ -137,13 +139,14 @@ static bool perform(struct dp_emv_kernel *k, uint8_t code, uint8_t condition)
         emv_tvr_set(k, TVR_CVM_UNKNOWN);
     else if (is_pin(method))
         emv_tvr_set(k, TVR_PIN_PAD_ABSENT);
-    else if (method != FAIL && supported(k, method)) {
+    else if (method == FAIL)
+        results(k, code, condition, FAILED);
+    else if (supported(k, method)) {
         bool sign = method == SIGNATURE;
         k->result->summary.cvm = sign ? DP_EMV_CVM_SIGNATURE : DP_EMV_CVM_NONE;
         results(k, code, condition, sign ? UNKNOWN : SUCCESSFUL);
         return true;
     }
-    results(k, code, condition, FAILED);
     return false;
 }
 
@@ -170,10 +173,10 @@ int emv_verify_holder(struct dp_emv_kernel *k)
     results(k, EMV_CVM_NOT_PERFORMED, 0x00, UNKNOWN);
     if ((k->aip[0] & AIP_CVM) == 0)
         return EMV_GO_ON;
-    if (v.n == 0)
+    if (v.n <= 8) { /* the two amounts and no rule are as good as no list */
         emv_tvr_set(k, TVR_ICC_DATA_MISSING);
-    if (v.n <= 8) /* the two amounts, and no rule */
         return EMV_GO_ON;
+    }
     if (v.n % 2 != 0)
         return emv_end_card_data(k, "CVM list", DP_ERR_FORMAT);
     dp_reader_init(&list.rules, v.p, v.n);

@@ -77,7 +77,7 @@ static bool send(struct dp_emv_kernel *k, struct dp_bytes v)
     if (!read_command(v, &c) || emv_exchange(k, &c, &a) < 0)
         return false;
     sw1 = (uint8_t)(a.sw >> 8);
-    return a.sw == 0x9000 || sw1 == 0x62 || sw1 == 0x63;
+    return sw1 == 0x90 || sw1 == 0x62 || sw1 == 0x63; /* SW1 alone counts */
 }
 
 /* One script: its commands in order, to the first that fails. */

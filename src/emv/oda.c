@@ -257,7 +257,7 @@ static bool is_revoked(const struct oda_input *in, const uint8_t serial[3])
 }
 
 /* Holder, expiry MMYY, serial number (3), algorithms of hash and key, lengths of modulus and
- * exponent, modulus. EMV 4.4 Book 2, tables 6 and 14. */
+ * exponent, modulus. EMV 4.4 Book 2, tables 13 and 14. */
 static int check_body(const struct certificate *c, const struct oda_input *in, size_t signer_n,
                       struct dp_reader *body, struct oda_key *key, const char **why)
 {

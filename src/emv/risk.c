@@ -75,9 +75,10 @@ static void compare_counters(struct dp_emv_kernel *k, uint16_t now, uint16_t las
                              uint8_t upper)
 {
     unsigned offline = now > last ? (unsigned)(now - last) : 0;
-    if (now <= last || offline > lower)
+    bool over = now <= last || offline > lower;
+    if (over)
         emv_tvr_set(k, TVR_LOWER_LIMIT_EXCEEDED);
-    if (now <= last || offline > upper)
+    if (now <= last || (over && offline > upper))
         emv_tvr_set(k, TVR_UPPER_LIMIT_EXCEEDED);
     if (last == 0)
         emv_tvr_set(k, TVR_NEW_CARD);
@@ -102,6 +103,7 @@ static int check_velocity(struct dp_emv_kernel *k)
         compare_counters(k, now, last, lower.p[0], upper.p[0]);
         return EMV_GO_ON;
     }
+    emv_tvr_set(k, TVR_ICC_DATA_MISSING); /* EMV 4.4 Book 3, 7.5, table 35 */
     emv_tvr_set(k, TVR_LOWER_LIMIT_EXCEEDED);
     emv_tvr_set(k, TVR_UPPER_LIMIT_EXCEEDED);
     if (has_last && last == 0)

@@ -74,6 +74,7 @@ static void pins_are_known_and_never_succeed(void **state)
         step_set(&s, 0x8E, strcat(strcpy((char[40]){0}, "0000000000000000"), rules));
         assert_int_equal(emv_verify_holder(&s.k), EMV_GO_ON);
         step_tvr(&s, "0000900000");
+        assert_memory_equal(s.k.cvm_results, "\x3F\x00\x01", 3); /* nothing was performed */
         step_end(&s);
         /* only if we had one: passed over */
         rules[3] = '3';
@@ -84,14 +85,15 @@ static void pins_are_known_and_never_succeed(void **state)
 static void an_unknown_method_is_noted(void **state)
 {
     ends("60001F00", "1F0002", "0000400000");
-    ends("20001F00", "200001", "0000C00000");
-    ends("86001F00", "860001", "0000C00000"); /* a reserved bit is no method */
+    ends("20001F00", "3F0001", "0000C00000");
+    ends("86001F00", "3F0001", "0000C00000"); /* a reserved bit is no method */
 }
 
 static void fail_means_fail(void **state)
 {
     ends("00001F00", "000001", "0000800000");
     ends("40001F00", "400001", "0000800000");
+    ends("410000001F00", "000001", "0000900000"); /* behind a PIN, which is none here */
 }
 
 static void unknown_conditions_and_cash_pass_over_a_rule(void **state)
@@ -118,9 +120,11 @@ static void without_support_or_list_nothing_is_performed(void **state)
     step_end(&s);
     step_begin(&s);
     s.k.aip[0] = AIP_CVM;
-    step_set(&s, 0x8E, "0000000000000000");
+    step_set(&s, 0x8E, "0000000000000000"); /* no rule */
     assert_int_equal(emv_verify_holder(&s.k), EMV_GO_ON);
-    step_tvr(&s, "0000000000");
+    step_tvr(&s, "2000000000");
+    assert_memory_equal(s.k.cvm_results, "\x3F\x00\x00", 3);
+    assert_int_equal(s.k.tsi[0], 0);
     step_end(&s);
 }
 

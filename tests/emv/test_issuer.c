@@ -77,11 +77,13 @@ static void commands_run_in_order_to_the_first_that_fails(void **state)
 {
     static const struct step_exchange good[] = {{"8424000000", "9000"}, {"841E000001AA", "6200"}};
     static const struct step_exchange warned[] = {{"8424000000", "63C1"}, {"841E000001AA", "9000"}};
+    static const struct step_exchange other[] = {{"8424000000", "9010"}, {"841E000001AA", "9000"}};
     static const struct step_exchange bad[] = {{"8424000000", "9000"}, {"841E000001AA", "6985"}};
     static const struct step_exchange gone[] = {{"8424000000", NULL}};
     static const char two[] = "72199F180411223344860584240000008606841E000001AA8A01FF";
     RUN(two, good, "2011223344", "0000000000");
     RUN(two, warned, "2011223344", "0000000000");
+    RUN(two, other, "2011223344", "0000000000"); /* SW1 alone counts */
     RUN(two, bad, "1211223344", "0000000010");
     RUN(two, gone, "1111223344", "0000000010");
 }

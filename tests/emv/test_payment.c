@@ -337,6 +337,34 @@ static void authentication_fails(const char *card, const char *lines, const char
     assert_true(p.result.outcome != DP_EMV_APPROVED_OFFLINE);
 }
 
+static void an_internal_authenticate_refused_ends_the_payment(void **state)
+{
+    (void)state;
+    sim_payment_open(&p, "dda");
+    sim_payment_script(&p, "internal-authenticate replace 6985");
+    sim_payment_expect(&p, DP_EMV_ENDED, DP_EMV_REASON_CARD_ERROR);
+    assert_null(sim_payment_command(&p, INS_GENERATE_AC, 1, NULL));
+}
+
+/* TSI, bit 8: CDA is performed with the cryptogram, and has failed before it where its keys have.
+ */
+static void cda_is_performed_when_the_cryptogram_comes(void **state)
+{
+    const char lines[] = "8C = 9F02069F37049B02\n";
+    const uint8_t *c;
+    (void)state;
+    sim_payment_open_with(&p, "cda-offline", lines);
+    sim_payment_expect(&p, DP_EMV_APPROVED_OFFLINE, DP_EMV_REASON_NONE);
+    c = sim_payment_command(&p, INS_GENERATE_AC, 1, NULL);
+    assert_int_equal(c[5 + 10] & 0x80, 0);
+    assert_int_equal(p.result.summary.tsi[0] & 0x80, 0x80);
+    sim_payment_open_with(&p, "cda-offline", lines);
+    sim_payment_script(&p, "read-record:3.1 tag 8F EE");
+    assert_int_equal(sim_payment_run(&p), DP_OK);
+    c = sim_payment_command(&p, INS_GENERATE_AC, 1, NULL);
+    assert_int_equal(c[5 + 10] & 0x80, 0x80);
+}
+
 static void data_that_authentication_needs_are_missed(void **state)
 {
     authentication_fails("cda-offline", "", "read-record:3.1 drop 90", 0x24);
@@ -714,6 +742,8 @@ int main(void)
         cmocka_unit_test(failed_authentication_goes_online_with_the_failure_in_the_tvr),
         cmocka_unit_test(certificate_of_elliptic_curves_fails_by_its_name),
         cmocka_unit_test(missing_authentication_declines_where_the_parameter_says_so),
+        cmocka_unit_test(an_internal_authenticate_refused_ends_the_payment),
+        cmocka_unit_test(cda_is_performed_when_the_cryptogram_comes),
         cmocka_unit_test(data_that_authentication_needs_are_missed),
         cmocka_unit_test(a_tag_list_of_more_than_the_aip_authenticates_nobody),
         cmocka_unit_test(lists_without_the_unpredictable_number_authenticate_nobody),

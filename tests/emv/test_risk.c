@@ -83,13 +83,15 @@ static void counts_payments_since_the_card_was_online(void **state)
     counters("FF", "FF", "9F360200039000", "9F130200039000", "0000006000"); /* does not move */
     counters("FF", "FF", "9F360200029000", "9F130200039000", "0000006000"); /* runs backwards */
     counters("FF", "FF", "9F360200019000", "9F130200009000", "0008000000"); /* a new card */
+    counters("04", "02", "9F360200069000", "9F130200039000",
+             "0000000000"); /* the lower one first */
 }
 
 static void counters_the_card_does_not_give_count_as_exceeded(void **state)
 {
-    counters("FF", "FF", "6A88", "9F130200039000", "0000006000");
-    counters("FF", "FF", "9F360200059000", "6A88", "0000006000");
-    counters("FF", "FF", "9F36039999999000", "9F130200039000", "0000006000");
+    counters("FF", "FF", "6A88", "9F130200039000", "2000006000");
+    counters("FF", "FF", "9F360200059000", "6A88", "2000006000");
+    counters("FF", "FF", "9F36039999999000", "9F130200039000", "2000006000");
 }
 
 static void without_limits_no_counter_is_asked_for(void **state)
