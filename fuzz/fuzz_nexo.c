@@ -67,7 +67,8 @@ static void accepted(const struct nexo_request *q)
         must(q->status.by_tx || q->status.service_id[0] != '\0' || q->status.parcel[0] != '\0');
         is_answer(nexo_answer_status(q, &r));
     } else if (q->header.category == NEXO_ADMIN) {
-        must(q->forward >= DP_FORWARD_NOW && q->forward <= DP_FORWARD_RELEASE);
+        must(q->ack_n > 0 ? q->forward == 0 && q->ack_n <= sizeof q->ack
+                          : q->forward >= DP_FORWARD_NOW && q->forward <= DP_FORWARD_RELEASE);
         is_answer(nexo_answer_plain(&q->header));
     }
 }

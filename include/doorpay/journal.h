@@ -203,15 +203,15 @@ DP_PUBLIC bool dp_journal_is_degraded(const struct dp_journal *j);
 DP_PUBLIC DP_MUST_USE int dp_journal_try_anchor(struct dp_journal *j);
 /*
  * An acknowledgement of the collector's (docs/PROTOCOL.journal, 11) as it came: verified, held
- * against the journal, and taken into the batch as UPLOAD_ACK; r is the record. error receives a
- * sentence that says why not. DP_ERR_FORMAT; DP_ERR_SIGNATURE: not the collector's;
+ * against the journal, and taken into the batch as UPLOAD_ACK; r is the record. words receives a
+ * sentence that says what came of it. DP_ERR_FORMAT; DP_ERR_SIGNATURE: not the collector's;
  * DP_ERR_MISMATCH: of another journal, or of another history of this one; DP_ERR_RANGE: of more
  * than there is; DP_ERR_NOT_FOUND: of what is no checkpoint's; DP_ERR_DUPLICATE, DP_ERR_ROLLBACK:
  * it is the last one, it is older; DP_ERR_STATE, DP_ERR_IO, DP_ERR_NOMEM.
  */
 DP_PUBLIC DP_MUST_USE int dp_journal_acknowledge(struct dp_journal *j, const uint8_t *p, size_t n,
                                                  const uint8_t collector[65], struct dp_record *r,
-                                                 char *error, size_t error_n);
+                                                 char *words, size_t words_n);
 /*
  * One closed segment that the collector has whole becomes an archive. *more: there may be another.
  * Nothing depends on it: what goes wrong is logged, leaves the segment as it is, and is tried again

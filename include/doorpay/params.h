@@ -74,6 +74,12 @@ struct dp_params_acquirer {
     uint32_t mac_len, online_timeout_ms, retry_first_ms, retry_max_ms, repeat_max;
 };
 
+/* Who keeps this terminal's journals. */
+struct dp_params_collector {
+    uint8_t key[65]; /* signs acknowledgements */
+    bool archive;    /* segments that it has are compressed */
+};
+
 struct dp_params {
     uint64_t version;
     uint8_t digest[32]; /* SHA-256 of the signed set as it was read */
@@ -84,7 +90,8 @@ struct dp_params {
     struct dp_params_offline offline;
     struct dp_params_deferred deferred;
     struct dp_params_acquirer acquirer;
-    bool refunds;
+    bool refunds, has_collector;
+    struct dp_params_collector collector;
     uint64_t degraded_payments_max; /* while the token's anchor is dead; 0: none */
     char manifest_id[36];           /* empty: none */
     char cohort[17];                /* empty: none */

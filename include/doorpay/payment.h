@@ -214,6 +214,14 @@ struct dp_settle_result {
     char verdict[4];
 };
 
+#define DP_ACKNOWLEDGEMENT_MAX 512
+
+/* What came of an acknowledgement of the collector's (docs/PROTOCOL.journal, 11). */
+struct dp_ack_result {
+    bool taken; /* journalled and bound, now or before */
+    char words[160];
+};
+
 /* ---- with the card process ---- */
 
 /* One tap. The card process has its terminal data from before (struct dp_card_terminal and what
@@ -322,6 +330,11 @@ DP_PUBLIC void dp_payment_diagnose(struct dp_payment *p, struct dp_diagnosis *ou
 DP_PUBLIC void dp_payment_totals(struct dp_payment *p, struct dp_till_totals *out);
 DP_PUBLIC void dp_payment_settle(struct dp_payment *p, uint64_t request);
 DP_PUBLIC void dp_payment_forward(struct dp_payment *p, enum dp_forward_command command);
+/* The collector's word that it has the journal up to a checkpoint. Not while a payment is under
+ * way. What it has may be compressed from then on, between payments, where the parameters say so.
+ */
+DP_PUBLIC void dp_payment_acknowledge(struct dp_payment *p, const uint8_t *ack, size_t n,
+                                      struct dp_ack_result *out);
 
 /* From the card process. reader_ok: it is there and has a reader. */
 DP_PUBLIC void dp_payment_card_ready(struct dp_payment *p, bool reader_ok);

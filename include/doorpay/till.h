@@ -30,6 +30,7 @@ struct dp_till_backend {
     int (*totals)(void *ctx, uint64_t request);
     int (*settle)(void *ctx, uint64_t request);
     int (*forward)(void *ctx, uint64_t request, enum dp_forward_command command);
+    int (*acknowledge)(void *ctx, uint64_t request, const uint8_t *ack, size_t n);
 };
 
 struct dp_till_config {
@@ -63,6 +64,8 @@ DP_PUBLIC void dp_till_totals_answer(struct dp_till *till, uint64_t request,
                                      const struct dp_till_totals *totals);
 DP_PUBLIC void dp_till_settled(struct dp_till *till, uint64_t request,
                                const struct dp_settle_result *result);
+DP_PUBLIC void dp_till_acknowledged(struct dp_till *till, uint64_t request,
+                                    const struct dp_ack_result *result);
 /* For every screen that listens; copied. */
 DP_PUBLIC void dp_till_event(struct dp_till *till, const struct dp_pay_event *event);
 /* The vault is gone: every open request is answered "unknown, ask status", then dp_till_idle turns

@@ -20,7 +20,7 @@
 #define TRIES_MAX 10 /* to find the journal between two of its writes */
 
 struct journal_options {
-    const char *dir, *hsm, *head, *trust, *out, *from, *to;
+    const char *dir, *hsm, *head, *trust, *collector, *out, *from, *to;
     bool json;
 };
 
@@ -34,17 +34,20 @@ struct showing {
 static int usage(FILE *to, int status)
 {
     (void)fprintf(
-        to, "usage: doorpay journal verify DIR [--hsm URI | --head FILE] [--trust FILE] [--json]\n"
+        to, "usage: doorpay journal verify DIR [--hsm URI | --head FILE] [--trust FILE]\n"
+            "                              [--collector FILE] [--json]\n"
             "       doorpay journal check DIR [--json]\n"
             "       doorpay journal prove SEQ | --from SIZE [--to SIZE] [DIR] [OPTION...]\n"
             "       doorpay journal check PROOF --trust FILE... [OPTION...]\n"
             "       doorpay journal show DIR [--from N] [--to N] [--json]\n"
             "       doorpay journal export DIR [--from N] [--to N]\n"
-            "       doorpay journal head DIR --out FILE\n\n"
+            "       doorpay journal head DIR --out FILE\n"
+            "       doorpay journal acknowledge FILE [--socket PATH] [--json]\n\n"
             "  DIR      a journal's directory, or the one above it\n"
             "  --hsm    the URI of the token that binds the journal\n"
             "  --head   a head file, made by doorpay journal head or by the collector\n"
-            "  --trust  a file with the device's identity key: the uncompressed point in hex\n\n"
+            "  --trust  a file with the device's identity key: the uncompressed point in hex\n"
+            "  --collector  likewise with the key that acknowledgements are signed with\n\n"
             "Exit status of verify: 0 valid and fresh, 3 valid and freshness unknown, 4 ROLLBACK,\n"
             "5 tampered or damaged. check wants no token: 0 valid, else 4 or 5.\n"
             "Of proofs: doorpay journal prove --help.\n");
@@ -56,8 +59,13 @@ static int parse(int argc, char **argv, struct journal_options *o)
     const struct {
         const char *name;
         const char **at;
-    } table[] = {{"--hsm", &o->hsm}, {"--head", &o->head}, {"--trust", &o->trust},
-                 {"--out", &o->out}, {"--from", &o->from}, {"--to", &o->to}};
+    } table[] = {{"--hsm", &o->hsm},
+                 {"--head", &o->head},
+                 {"--trust", &o->trust},
+                 {"--out", &o->out},
+                 {"--from", &o->from},
+                 {"--to", &o->to},
+                 {"--collector", &o->collector}};
     memset(o, 0, sizeof *o);
     for (int i = 2; i < argc; i++) {
         const char **at = NULL;
@@ -157,6 +165,10 @@ static int read_references(const struct journal_options *o, struct dp_verify_opt
     memset(v, 0, sizeof *v);
     if (o->trust != NULL)
         status = read_trust(o->trust, v);
+    if (status == CLI_DONE && o->collector != NULL) {
+        v->has_collector = file_read_point(o->collector, v->collector) == DP_OK;
+        status = v->has_collector ? CLI_DONE : CLI_FAILED;
+    }
     if (status == CLI_DONE && o->head != NULL)
         status = read_head(o->head, v);
     if (status == CLI_DONE && o->hsm != NULL)
@@ -355,6 +367,20 @@ static const char *verdict_name(enum dp_verdict v)
     return "TAMPERED";
 }
 
+/* What a collector acknowledges, and has acknowledged. */
+static void put_signed_head(json_t *o, const struct dp_verify_result *v)
+{
+    json_t *head = json_object();
+    if (v->signed_head.size > 0) {
+        put_number(head, "size", v->signed_head.size);
+        put_hex(head, "root", v->signed_head.root, sizeof v->signed_head.root);
+        put_hex(head, "anchor", v->signed_head.anchor, sizeof v->signed_head.anchor);
+        (void)json_object_set(o, "signed_head", head);
+    }
+    json_decref(head);
+    put_number(o, "acknowledged", v->acknowledged);
+}
+
 static json_t *verdict_json(const struct dp_verify_result *v)
 {
     json_t *o = json_object();
@@ -370,6 +396,7 @@ static json_t *verdict_json(const struct dp_verify_result *v)
     put_number(o, "records", v->records);
     put_number(o, "checkpoints", v->checkpoints);
     put_number(o, "signed_size", v->signed_size);
+    put_signed_head(o, v);
     (void)json_object_set_new(o, "torn_tail", json_boolean(v->torn_tail));
     (void)json_object_set_new(o, "degraded", json_boolean(v->degraded));
     put_hex(o, "journal", v->journal, sizeof v->journal);
@@ -580,6 +607,8 @@ int dp_cmd_journal(int argc, char **argv)
     struct journal_options o;
     if (argc >= 2 && strcmp(argv[1], "--help") == 0)
         return usage(stdout, CLI_DONE);
+    if (argc >= 2 && strcmp(argv[1], "acknowledge") == 0)
+        return journal_acknowledge(argc - 1, argv + 1);
     if (argc >= 2 && strcmp(argv[1], "prove") == 0)
         return journal_prove(argc, argv);
     if (argc >= 2 && strcmp(argv[1], "check") == 0 && !names_directory(argc, argv))

@@ -23,6 +23,8 @@ bool read_seq(const char *text, uint64_t *out);
 
 /* The verbs that make and check proofs; argv as dp_cmd_journal has it. */
 int journal_prove(int argc, char **argv);
+/* doorpay journal acknowledge: argv[0] is the word itself. */
+int journal_acknowledge(int argc, char **argv);
 int journal_check_proof(int argc, char **argv);
 
 #endif

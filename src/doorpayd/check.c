@@ -170,6 +170,8 @@ static bool check_from_till(unsigned type, const union dp_msg_body *b)
         return TEXT(b->abort.sale_id) && TEXT(b->abort.service_id);
     case DP_MSG_FORWARD:
         return b->forward.command >= DP_FORWARD_NOW && b->forward.command <= DP_FORWARD_RELEASE;
+    case DP_MSG_ACKNOWLEDGE:
+        return b->acknowledge.n > 0 && b->acknowledge.n <= sizeof b->acknowledge.bytes;
     default:
         return true;
     }
@@ -186,6 +188,8 @@ static bool check_to_till(unsigned type, const union dp_msg_body *b)
         return check_totals(&b->totals.totals);
     case DP_MSG_SETTLED:
         return check_settled(&b->settled.result);
+    case DP_MSG_ACKNOWLEDGED:
+        return FLAG(b->acknowledged.result.taken) && TEXT(b->acknowledged.result.words);
     case DP_MSG_EVENT:
         return check_event(&b->event);
     default:

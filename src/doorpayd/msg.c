@@ -34,6 +34,9 @@ static const struct dp_msg_rule rules[DP_MSG_TYPES] = {
     [DP_MSG_FORWARD] = {"FORWARD", sizeof(struct dp_msg_forward), TILL, VAULT, DP_PERMIT_ALWAYS, 0,
                         0},
 
+    [DP_MSG_ACKNOWLEDGE] = {"ACKNOWLEDGE", sizeof(struct dp_msg_acknowledge), TILL, VAULT,
+                            DP_PERMIT_ALWAYS, 0, 0},
+
     [DP_MSG_RESULT] = {"RESULT", sizeof(struct dp_msg_result), VAULT, TILL, DP_PERMIT_ALWAYS, 0, 0},
     [DP_MSG_DIAGNOSIS] = {"DIAGNOSIS", sizeof(struct dp_msg_diagnosis), VAULT, TILL,
                           DP_PERMIT_ALWAYS, 0, 0},
@@ -41,6 +44,8 @@ static const struct dp_msg_rule rules[DP_MSG_TYPES] = {
                               DP_PERMIT_ALWAYS, 0, 0},
     [DP_MSG_SETTLED] = {"SETTLED", sizeof(struct dp_msg_settled), VAULT, TILL, DP_PERMIT_ALWAYS, 0,
                         0},
+    [DP_MSG_ACKNOWLEDGED] = {"ACKNOWLEDGED", sizeof(struct dp_msg_acknowledged), VAULT, TILL,
+                             DP_PERMIT_ALWAYS, 0, 0},
     [DP_MSG_EVENT] = {"EVENT", sizeof(struct dp_pay_event), VAULT, TILL, DP_PERMIT_ALWAYS, 0, 0},
 
     [DP_MSG_TERMINAL] = {"TERMINAL", sizeof(struct dp_card_terminal), VAULT, CARD, DP_PERMIT_ALWAYS,

@@ -34,11 +34,13 @@ enum dp_msg_type {
     DP_MSG_TOTALS,
     DP_MSG_SETTLE,
     DP_MSG_FORWARD,
+    DP_MSG_ACKNOWLEDGE,
     /* vault to till */
     DP_MSG_RESULT,
     DP_MSG_DIAGNOSIS,
     DP_MSG_TOTALS_ANSWER,
     DP_MSG_SETTLED,
+    DP_MSG_ACKNOWLEDGED,
     DP_MSG_EVENT,
     /* vault to card */
     DP_MSG_TERMINAL,
@@ -96,6 +98,15 @@ struct dp_msg_forward {
     uint64_t request;
     uint32_t command; /* enum dp_forward_command */
 };
+struct dp_msg_acknowledge {
+    uint64_t request;
+    uint32_t n;
+    uint8_t bytes[DP_ACKNOWLEDGEMENT_MAX];
+};
+struct dp_msg_acknowledged {
+    uint64_t request;
+    struct dp_ack_result result;
+};
 struct dp_msg_result {
     uint64_t request;
     struct dp_pay_result result;
@@ -149,6 +160,8 @@ union dp_msg_body {
     struct dp_msg_status status;
     struct dp_msg_abort abort;
     struct dp_msg_forward forward;
+    struct dp_msg_acknowledge acknowledge;
+    struct dp_msg_acknowledged acknowledged;
     struct dp_msg_result result;
     struct dp_msg_diagnosis diagnosis;
     struct dp_msg_totals totals;

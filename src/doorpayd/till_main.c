@@ -95,6 +95,16 @@ static int on_forward(void *ctx, uint64_t request, enum dp_forward_command comma
     return ask(ctx, DP_MSG_FORWARD, &m);
 }
 
+static int on_acknowledge(void *ctx, uint64_t request, const uint8_t *ack, size_t n)
+{
+    struct dp_msg_acknowledge m;
+    memset(&m, 0, sizeof m);
+    m.request = request;
+    m.n = (uint32_t)n;
+    memcpy(m.bytes, ack, n);
+    return ask(ctx, DP_MSG_ACKNOWLEDGE, &m);
+}
+
 static void take(struct till_process *t, enum dp_msg_type type, const union dp_msg_body *body)
 {
     switch (type) {
@@ -109,6 +119,9 @@ static void take(struct till_process *t, enum dp_msg_type type, const union dp_m
         break;
     case DP_MSG_SETTLED:
         dp_till_settled(t->till, body->settled.request, &body->settled.result);
+        break;
+    case DP_MSG_ACKNOWLEDGED:
+        dp_till_acknowledged(t->till, body->acknowledged.request, &body->acknowledged.result);
         break;
     default:
         dp_till_event(t->till, &body->event);
@@ -161,7 +174,7 @@ int main(int argc, char **argv)
         .allow_uids = uids,
         .allow_uids_n = allowed(argc, argv, uids),
         .backend = {&t, on_pay, on_reverse, on_status, on_abort, on_diagnose, on_totals, on_settle,
-                    on_forward},
+                    on_forward, on_acknowledge},
         .software_version = DP_VERSION,
     };
     const char *language = dp_process_option(argc, argv, "language");

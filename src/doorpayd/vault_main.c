@@ -167,6 +167,15 @@ static void on_event(void *ctx, const struct dp_pay_event *event)
 
 /* ---- what the others say ---- */
 
+static void take_acknowledgement(const struct dp_msg_acknowledge *a)
+{
+    struct dp_msg_acknowledged m;
+    memset(&m, 0, sizeof m);
+    m.request = a->request;
+    dp_payment_acknowledge(self.payment, a->bytes, a->n, &m.result);
+    (void)!say(DP_ROLE_TILL, DP_MSG_ACKNOWLEDGED, &m);
+}
+
 static void from_till(enum dp_msg_type type, const union dp_msg_body *b)
 {
     struct dp_msg_diagnosis diagnosis;
@@ -193,6 +202,9 @@ static void from_till(enum dp_msg_type type, const union dp_msg_body *b)
         totals.request = b->request.request;
         dp_payment_totals(self.payment, &totals.totals);
         (void)!say(DP_ROLE_TILL, DP_MSG_TOTALS_ANSWER, &totals);
+        break;
+    case DP_MSG_ACKNOWLEDGE:
+        take_acknowledgement(&b->acknowledge);
         break;
     default: /* FORWARD, DIAGNOSE: both answered by a diagnosis */
         if (type == DP_MSG_FORWARD)

@@ -160,19 +160,18 @@ static int check_place(const struct dp_journal *j, const struct ack *a, char *er
 }
 
 int dp_journal_acknowledge(struct dp_journal *j, const uint8_t *p, size_t n,
-                           const uint8_t collector[65], struct dp_record *r, char *error,
-                           size_t error_n)
+                           const uint8_t collector[65], struct dp_record *r, char *words,
+                           size_t words_n)
 {
     struct ack a;
     int err;
-    error[0] = '\0';
     if (j->stopped || j->closed)
-        return refuse(error, error_n, DP_ERR_STATE, "the journal takes no more records");
+        return refuse(words, words_n, DP_ERR_STATE, "the journal takes no more records");
     if (n > sizeof r->body || ack_read(p, n, &a) != DP_OK)
-        return refuse(error, error_n, DP_ERR_FORMAT, "this is no acknowledgement");
-    err = check_signature(p, n, collector, error, error_n);
+        return refuse(words, words_n, DP_ERR_FORMAT, "this is no acknowledgement");
+    err = check_signature(p, n, collector, words, words_n);
     if (err == DP_OK)
-        err = check_place(j, &a, error, error_n);
+        err = check_place(j, &a, words, words_n);
     if (err != DP_OK)
         return err;
     memset(r, 0, sizeof *r);
@@ -184,8 +183,10 @@ int dp_journal_acknowledge(struct dp_journal *j, const uint8_t *p, size_t n,
     if (err == DP_OK)
         err = journal_put(j, r);
     if (err != DP_OK)
-        return refuse(error, error_n, err, "it cannot be journalled: %s", dp_strerr(err));
+        return refuse(words, words_n, err, "it cannot be journalled: %s", dp_strerr(err));
     j->acked = a.size;
+    (void)snprintf(words, words_n, "acknowledged by %s: the first %" PRIu64 " records", a.server,
+                   a.size);
     return DP_OK;
 }
 

@@ -744,6 +744,29 @@ static int read_acquirer(struct in *in, struct dp_params *out)
     return DP_OK;
 }
 
+/* ---- collector ---- */
+
+#define K(key_, kind, member, n)                                                                   \
+    {                                                                                              \
+        key_, kind, false, 0, #member, offsetof(struct dp_params_collector, member), 0, n, n       \
+    }
+static const struct field collector_fields[] = {
+    K(1, BYTES, key, 65),
+    K(2, BOOL, archive, 0),
+    {END},
+};
+
+static int read_collector(struct in *in, struct dp_params *out)
+{
+    int err;
+    at(in, "collector");
+    err = read_map(in, collector_fields, &out->collector);
+    if (err == DP_OK && !is_point(out->collector.key))
+        err = wrong(in, DP_ERR_RANGE, "key", "no point of P-256");
+    out->has_collector = err == DP_OK;
+    return err;
+}
+
 /* ---- the set ---- */
 
 static int read_profile(struct in *in, struct dp_params *out)
@@ -799,6 +822,7 @@ static const struct part {
     {16, false, "refunds", NULL},
     {17, true, "revoked", read_revoked},
     {18, true, "degraded_payments_max", NULL},
+    {19, true, "collector", read_collector},
 };
 #define PARTS (sizeof parts / sizeof parts[0])
 

@@ -103,6 +103,7 @@ struct dp_payment {
     bool degraded;             /* the token's anchor is dead */
     uint64_t degraded_n;       /* payments approved since it died */
     int64_t anchor_again_ms;   /* when it is tried again */
+    bool archiving;            /* there may be segments that the collector has */
     bool round_over;           /* settled in balance, and its epoch key is still there */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
     int begin_err;             /* of the acquirer's making, while the journal opens */

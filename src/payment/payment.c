@@ -11,6 +11,7 @@
 
 #define INTERRUPTED_REASON_CODE 4007 /* DE25: the terminal could not complete */
 #define TICK_MAX_MS             60000
+#define ARCHIVE_PAUSE_MS        20
 #define ANCHOR_AGAIN_MS         30000
 
 int64_t mono(const struct dp_payment *p)
@@ -311,6 +312,7 @@ static int begin(struct dp_payment *p)
         err = end_round(p);
     if (err == DP_OK)
         forward_drop_leftovers(p);
+    p->archiving = err == DP_OK; /* what the last run did not come to */
     return err;
 }
 
@@ -508,6 +510,53 @@ static void try_anchor(struct dp_payment *p, int64_t now, int64_t *wait)
         (void)end_round(p);
 }
 
+/* ---- the collector ---- */
+
+void dp_payment_acknowledge(struct dp_payment *p, const uint8_t *ack, size_t n,
+                            struct dp_ack_result *out)
+{
+    const struct dp_params *params = p->config.params;
+    const char *why = NULL;
+    struct dp_record r;
+    int err;
+    memset(out, 0, sizeof *out);
+    if (p->stopped || p->journal_err < 0 || p->journal == NULL)
+        why = "the journal takes no record";
+    else if (params == NULL || !params->has_collector)
+        why = "the parameters name no collector";
+    else if (p->door.state != DOOR_IDLE)
+        why = "a payment is under way: again when it is over";
+    if (why != NULL) {
+        (void)snprintf(out->words, sizeof out->words, "%s", why);
+        return;
+    }
+    err = dp_journal_acknowledge(p->journal, ack, n, params->collector.key, &r, out->words,
+                                 sizeof out->words);
+    if (err == DP_OK) {
+        see(p, &r);
+        err = bind_all(p);
+        if (err < 0)
+            (void)snprintf(out->words, sizeof out->words, "the journal cannot be written: %s",
+                           dp_strerr(err));
+    }
+    out->taken = err == DP_OK || err == DP_ERR_DUPLICATE;
+    p->archiving = p->archiving || err == DP_OK;
+    dp_log(out->taken ? DP_LOG_INFO : DP_LOG_WARNING, "acknowledgement: %s", out->words);
+}
+
+/* One segment at a time, while nobody waits for anything. */
+static void archive(struct dp_payment *p, int64_t *wait)
+{
+    const struct dp_params *params = p->config.params;
+    if (!p->archiving || !params->has_collector || !params->collector.archive ||
+        p->door.state != DOOR_IDLE || p->pending.busy)
+        return;
+    if (dp_journal_archive(p->journal, &p->archiving) < 0)
+        p->archiving = false;
+    if (p->archiving && *wait > ARCHIVE_PAUSE_MS)
+        *wait = ARCHIVE_PAUSE_MS;
+}
+
 int dp_payment_tick(struct dp_payment *p)
 {
     int64_t now = mono(p), wait = TICK_MAX_MS;
@@ -518,6 +567,8 @@ int dp_payment_tick(struct dp_payment *p)
     door_tick(p, now, &wait);
     if (!p->stopped)
         forward_tick(p, now, &wait);
+    if (!p->stopped)
+        archive(p, &wait);
     DP_ASSERT(wait >= 0);
     return wait > TICK_MAX_MS ? TICK_MAX_MS : (int)wait;
 }

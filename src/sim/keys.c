@@ -262,6 +262,8 @@ static int make_all(const struct options *o)
     if (err == DP_OK)
         err = make_point_key(o->out, "params.pem", "params.pub");
     if (err == DP_OK)
+        err = make_point_key(o->out, "collector.pem", "collector.pub");
+    if (err == DP_OK)
         err = make_tls(o->out);
     if (err == DP_OK)
         err = make_emv(o);

@@ -11,6 +11,7 @@ static const struct verb {
     const char *name, *what;
     int (*run)(int argc, char **argv);
 } verbs[] = {
+    {"ack", "a collector's acknowledgement of a journal's checkpoint", sim_ack},
     {"acquirer", "the acquirer: host, books, faults, settlement file", sim_acquirer},
     {"acquirer-control", "tell a running acquirer what to do", sim_acquirer_control},
     {"card", "a virtual card in the vpcd reader, from a text profile", sim_card},

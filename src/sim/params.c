@@ -5,42 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/sha.h>
-
 #include "base/log.h"
+#include "cose.h"
 #include "params.h"
 #include "sim.h"
 #include "x509.h"
 
 #define PATH_SIZE    4096
 #define EXTERNAL_AAD "doorpay parameters 1"
-
-/* COSE_Sign1, RFC 9052 section 4.4: what is signed, then what is written. */
-static int sign(EVP_PKEY *key, const struct sim_buf *payload, struct sim_buf *out)
-{
-    static const uint8_t protected[] = {0xA1, 0x01, 0x26}; /* {1: -7}, ES256 */
-    static struct sim_buf to_sign;
-    uint8_t point[65], digest[SHA256_DIGEST_LENGTH], signature[64];
-    int err = sim_ec_point(key, point);
-    to_sign.n = 0;
-    sim_put_cbor(&to_sign, SIM_CBOR_ARRAY, 4);
-    sim_put_cbor_text(&to_sign, "Signature1");
-    sim_put_cbor_bytes(&to_sign, protected, sizeof protected);
-    sim_put_cbor_bytes(&to_sign, EXTERNAL_AAD, strlen(EXTERNAL_AAD));
-    sim_put_cbor_bytes(&to_sign, payload->p, payload->n);
-    if (err == DP_OK)
-        err = sim_ec_sign(key, to_sign.p, to_sign.n, signature);
-    SHA256(point, sizeof point, digest);
-    sim_put_cbor(out, SIM_CBOR_TAG, 18);
-    sim_put_cbor(out, SIM_CBOR_ARRAY, 4);
-    sim_put_cbor_bytes(out, protected, sizeof protected);
-    sim_put_cbor(out, SIM_CBOR_MAP, 1);
-    sim_put_cbor(out, SIM_CBOR_UINT, 4);
-    sim_put_cbor_bytes(out, digest, 8);
-    sim_put_cbor_bytes(out, payload->p, payload->n);
-    sim_put_cbor_bytes(out, signature, sizeof signature);
-    return err;
-}
 
 struct options {
     const char *in, *keys, *out, *version, *sign_key;
@@ -66,7 +38,7 @@ static int make(const struct options *o)
         err = DP_ERR_IO;
     }
     if (err == DP_OK)
-        err = sign(key, &payload, &signed_set);
+        err = sim_cose_sign(key, EXTERNAL_AAD, &payload, &signed_set);
     if (err == DP_OK)
         err = sim_write_file(o->out, signed_set.p, signed_set.n, false);
     EVP_PKEY_free(key);

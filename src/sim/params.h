@@ -52,7 +52,7 @@ struct sim_list {
 struct sim_set {
     const char *keys; /* directory */
     struct sim_section set, terminal, ca_keys, offline, deferred, acquirer, manifest, refunds,
-        degraded;
+        degraded, collector;
     struct sim_section aids[SIM_PARAMS_AIDS_MAX];
     size_t aids_n;
     struct sim_bin bins[SIM_PARAMS_BINS_MAX];

@@ -371,6 +371,10 @@ static int put_optional(struct sim_buf *b, const struct sim_set *set)
     }
     if (err == DP_OK && set->degraded.fields != NULL)
         err = put_fields(b, set, &set->degraded, "degraded");
+    if (err == DP_OK && set->collector.fields != NULL) {
+        sim_put_cbor(b, SIM_CBOR_UINT, 19);
+        err = put_map(b, set, &set->collector, "collector");
+    }
     return err;
 }
 
@@ -401,7 +405,8 @@ int sim_params_pack(struct sim_buf *out, const struct sim_set *set)
         [9] = put_deferred, [10] = put_bins, [11] = put_exceptions, [12] = put_acquirer};
     size_t optional = (set->manifest.fields != NULL ? 1u : 0u) + (set->has_agents ? 1u : 0u) +
                       (set->cohort[0] != '\0' ? 1u : 0u) + (set->has_revoked ? 1u : 0u) +
-                      (set->degraded.fields != NULL ? 1u : 0u);
+                      (set->degraded.fields != NULL ? 1u : 0u) +
+                      (set->collector.fields != NULL ? 1u : 0u);
     int err;
     sim_put_cbor(out, SIM_CBOR_MAP, 13 + optional);
     err = put_fields(out, set, &set->set, "set");

@@ -85,6 +85,10 @@ static const struct sim_field manifest_fields[] = {{1, "id", SIM_KIND_TEXT, 35, 
 static const struct sim_field refunds_fields[] = {{16, "allowed", SIM_KIND_YES_NO, 0, "no", {0}},
                                                   {0}};
 
+static const struct sim_field collector_fields[] = {
+    {1, "key", SIM_KIND_POINT, 0, "collector.pub", {0}},
+    {2, "archive", SIM_KIND_YES_NO, 0, "no", {0}},
+    {0}};
 static const struct sim_field degraded_fields[] = {
     {18, "payments_max", SIM_KIND_UINT, 0, NULL, {0}}, {0}};
 
@@ -164,6 +168,7 @@ static int begin_section(struct sim_set *s, char *title)
         {"manifest", &s->manifest, manifest_fields, &s->parcels, "parcel"},
         {"refunds", &s->refunds, refunds_fields, NULL, NULL},
         {"degraded", &s->degraded, degraded_fields, NULL, NULL},
+        {"collector", &s->collector, collector_fields, NULL, NULL},
         {"exceptions", NULL, NULL, &s->pans, "pan"},
         {"agents", NULL, NULL, &s->agents, "agent"},
         {"revoked", NULL, NULL, &s->revoked, "certificate"},

@@ -10,6 +10,7 @@ enum sim_exit {
     SIM_USAGE = 2
 };
 
+int sim_ack(int argc, char **argv);
 int sim_acquirer(int argc, char **argv);
 int sim_acquirer_control(int argc, char **argv);
 int sim_card(int argc, char **argv);

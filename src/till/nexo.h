@@ -39,7 +39,9 @@ struct nexo_request {
     struct dp_reverse_request reverse;
     struct dp_status_query status; /* also the reference of an Abort */
     enum nexo_category status_category;
-    enum dp_forward_command forward;
+    enum dp_forward_command forward; /* Admin; 0: ack is given instead */
+    uint8_t ack[DP_ACKNOWLEDGEMENT_MAX];
+    size_t ack_n;
 };
 
 /*
@@ -62,6 +64,7 @@ char *nexo_answer_error(const struct nexo_header *h, const char *condition, cons
 char *nexo_answer_login(const struct nexo_request *q, const struct nexo_info *info,
                         const struct dp_diagnosis *d);
 char *nexo_answer_plain(const struct nexo_header *h); /* Logout, Admin: Success */
+char *nexo_answer_acknowledged(const struct nexo_header *h, const struct dp_ack_result *r);
 char *nexo_answer_payment(const struct nexo_request *q, const struct dp_pay_result *r);
 char *nexo_answer_reversal(const struct nexo_request *q, const struct dp_pay_result *r);
 char *nexo_answer_status(const struct nexo_request *q, const struct dp_pay_result *r);

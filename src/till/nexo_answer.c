@@ -122,6 +122,16 @@ char *nexo_answer_plain(const struct nexo_header *h)
                 json_pack("{s:o}", "Response", response("Success", NULL, NULL)));
 }
 
+char *nexo_answer_acknowledged(const struct nexo_header *h, const struct dp_ack_result *r)
+{
+    struct pairs more = {"", 0};
+    if (!r->taken)
+        return nexo_answer_error(h, "Refusal", "acknowledgement", r->words);
+    add(&more, "message", r->words);
+    return wrap(h, body_name(h->category),
+                json_pack("{s:o}", "Response", response("Success", NULL, &more)));
+}
+
 /* ---- payment ---- */
 
 static const char *condition_of(const struct dp_pay_result *r)

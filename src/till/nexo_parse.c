@@ -301,6 +301,15 @@ static void parse_status(struct walk *w, json_t *body, struct nexo_request *out)
         parse_reference(w, request, out->status.parcel[0] == '\0', out);
 }
 
+static void parse_acknowledgement(struct walk *w, json_t *request, struct nexo_request *out)
+{
+    char hex[2 * DP_ACKNOWLEDGEMENT_MAX + 1];
+    text(w, request, "Acknowledgement", hex, sizeof hex, true);
+    if (w->err == DP_OK &&
+        dp_hex_decode(hex, strlen(hex), out->ack, sizeof out->ack, &out->ack_n) < 0)
+        fail(w, DP_ERR_FORMAT, "Acknowledgement is not hex");
+}
+
 static void parse_admin(struct walk *w, json_t *body, struct nexo_request *out)
 {
     static const struct {
@@ -312,6 +321,10 @@ static void parse_admin(struct walk *w, json_t *body, struct nexo_request *out)
     char what[32];
     json_t *request = object(w, body, "AdminRequest", true);
     text(w, request, "ServiceIdentification", what, sizeof what, true);
+    if (strcmp(what, "journal-acknowledge") == 0) {
+        parse_acknowledgement(w, request, out);
+        return;
+    }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (strcmp(commands[i].name, what) == 0)
             out->forward = commands[i].command;

@@ -181,7 +181,8 @@ static int ask(struct dp_till *t, struct exchange *e)
     case NEXO_RECONCILIATION:
         return b->settle(b->ctx, e->request);
     case NEXO_ADMIN:
-        return b->forward(b->ctx, e->request, q->forward);
+        return q->ack_n > 0 ? b->acknowledge(b->ctx, e->request, q->ack, q->ack_n)
+                            : b->forward(b->ctx, e->request, q->forward);
     default:
         return b->diagnose(b->ctx, e->request);
     }
@@ -547,6 +548,13 @@ void dp_till_settled(struct dp_till *t, uint64_t request, const struct dp_settle
     struct exchange *e = find(t, request);
     if (e != NULL)
         give_answer(e, nexo_answer_reconciliation(&e->nexo, r));
+}
+
+void dp_till_acknowledged(struct dp_till *t, uint64_t request, const struct dp_ack_result *r)
+{
+    struct exchange *e = find(t, request);
+    if (e != NULL)
+        give_answer(e, nexo_answer_acknowledged(&e->nexo.header, r));
 }
 
 void dp_till_event(struct dp_till *t, const struct dp_pay_event *event)

@@ -40,6 +40,9 @@ static void honest(unsigned type, union dp_msg_body *b)
     case DP_MSG_FORWARD:
         b->forward.command = DP_FORWARD_NOW;
         break;
+    case DP_MSG_ACKNOWLEDGE:
+        b->acknowledge.n = 1;
+        break;
     case DP_MSG_CARD_UI:
         b->ui.ui = DP_EMV_UI_PROCESSING;
         break;

@@ -311,6 +311,46 @@ static void reads_revoked_certificates(void **state)
     assert_non_null(strstr(error, "revoked[0].serial"));
 }
 
+static void reads_the_collector(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"{ 1 key: h'04' 2 archive: true }", "collector.key: 1 bytes, not 65"},
+        {"{ 2 archive: true }", "collector.key: missing"},
+        {"{ 1 key: %s }", "collector.archive: missing"},
+        {"{ 1 key: %s 2 archive: 1 }", "collector.archive: not false or true"},
+        {"{ 1 key: %s 2 archive: true 3 3 }", "collector: key 3 is not known"},
+    };
+    const char *at = strstr(notation_set, "sealing_key: ") + 13;
+    char key[200], map[400];
+    struct dp_params *p = decoded();
+    (void)state;
+    assert_false(p->has_collector);
+    dp_params_free(&p);
+    (void)snprintf(key, sizeof key, "%.*s", (int)(strchr(at + 2, '\'') + 1 - at), at);
+    (void)snprintf(map, sizeof map, "[ ] 19 collector: { 1 key: %s 2 archive: true }", key);
+    assert_int_equal(with_revoked(map, &p), DP_OK);
+    assert_true(p->has_collector && p->collector.archive);
+    assert_memory_equal(p->collector.key, "\x04\x6B\x17\xD1", 4);
+    dp_params_free(&p);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char one[300];
+        char *percent;
+        (void)snprintf(one, sizeof one, "%s", wrong[i][0]);
+        percent = strstr(one, "%s");
+        if (percent != NULL)
+            (void)snprintf(map, sizeof map, "[ ] 19 collector: %.*s%s%s", (int)(percent - one), one,
+                           key, percent + 2);
+        else
+            (void)snprintf(map, sizeof map, "[ ] 19 collector: %s", one);
+        assert_true(with_revoked(map, &p) < 0);
+        assert_string_equal(error, wrong[i][1]);
+    }
+    key[4] = '5'; /* h'05...: no point */
+    (void)snprintf(map, sizeof map, "[ ] 19 collector: { 1 key: %s 2 archive: true }", key);
+    assert_int_equal(with_revoked(map, &p), DP_ERR_RANGE);
+    assert_string_equal(error, "collector.key: no point of P-256");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup(a_set_too_large_is_refused_before_it_is_read, pack),
         cmocka_unit_test_setup(a_build_refuses_the_other_profile, pack),
         cmocka_unit_test(reads_revoked_certificates),
+        cmocka_unit_test(reads_the_collector),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

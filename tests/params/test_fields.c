@@ -370,7 +370,7 @@ static void a_missing_or_unknown_part_is_named(void **state)
 {
     (void)state;
     expect("16 refunds: true }", "}", DP_ERR_MISSING, "refunds: missing");
-    expect("16 refunds: true }", "16 true 19 1 }", DP_ERR_UNSUPPORTED, "set: key 19 is not known");
+    expect("16 refunds: true }", "16 true 20 1 }", DP_ERR_UNSUPPORTED, "set: key 20 is not known");
     expect("16 refunds: true }", "16 true 18 1000001 }", DP_ERR_RANGE,
            "degraded_payments_max: 1000001 is not within 0 to 1000000");
     expect("16 refunds: true }", "16 true 18 true }", DP_ERR_FORMAT,

@@ -106,11 +106,33 @@ static void a_text_without_revoked_certificates_has_none(void **state)
     }
 }
 
+static void the_collector_of_the_text_is_the_sets(void **state)
+{
+    struct dp_params *p = made_of("\n[collector]\narchive = yes\n");
+    uint8_t point[65];
+    char path[512], hex[256];
+    size_t n;
+    (void)state;
+    (void)snprintf(path, sizeof path, "%s/collector.pub", TEST_KEYS);
+    n = read_file(path, (uint8_t *)hex, sizeof hex);
+    assert_int_equal(dp_hex_decode(hex, n, point, sizeof point, &n), DP_OK);
+    assert_true(p->has_collector && p->collector.archive);
+    assert_memory_equal(p->collector.key, point, sizeof point);
+    dp_params_free(&p);
+    p = made_of("\n[collector]\n");
+    assert_true(p->has_collector && !p->collector.archive);
+    dp_params_free(&p);
+    p = made_of("");
+    assert_false(p->has_collector);
+    dp_params_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(revoked_certificates_of_the_text_are_the_sets),
         cmocka_unit_test(a_text_without_revoked_certificates_has_none),
+        cmocka_unit_test(the_collector_of_the_text_is_the_sets),
     };
     return cmocka_run_group_tests(tests, fresh, gone);
 }

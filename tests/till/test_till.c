@@ -40,6 +40,8 @@ static struct {
     char aborted[11];
     struct dp_pay_result result;
     enum dp_forward_command forward;
+    uint8_t ack[DP_ACKNOWLEDGEMENT_MAX];
+    size_t ack_n;
 } self;
 
 static int answer(uint64_t request)
@@ -124,6 +126,17 @@ static int on_forward(void *ctx, uint64_t request, enum dp_forward_command comma
 {
     self.forward = command;
     return on_diagnose(ctx, request);
+}
+
+static int on_acknowledge(void *ctx, uint64_t request, const uint8_t *ack, size_t n)
+{
+    struct dp_ack_result r = {.taken = n == 3};
+    (void)ctx;
+    memcpy(self.ack, ack, n);
+    self.ack_n = n;
+    (void)snprintf(r.words, sizeof r.words, "%s", r.taken ? "the first 9 records" : "it is older");
+    dp_till_acknowledged(self.till, request, &r);
+    return DP_OK;
 }
 
 /* ---- a client on the same thread ---- */
@@ -293,7 +306,8 @@ static int set_up(void **state)
     const char *tmp = getenv("TMPDIR");
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     struct dp_till_config config = {.backend = {NULL, on_pay, on_reverse, on_status, on_abort,
-                                                on_diagnose, on_totals, on_settle, on_forward},
+                                                on_diagnose, on_totals, on_settle, on_forward,
+                                                on_acknowledge},
                                     .software_version = "1.2.3"};
     (void)state;
     memset(&self, 0, sizeof self);
@@ -742,6 +756,33 @@ static void login_diagnosis_totals_settlement_and_admin_answer(void **state)
     assert_at(r, "AdminResponse.Response.Result", "Success");
     assert_int_equal(self.forward, DP_FORWARD_HOLD);
     json_decref(r);
+    self.forward = 0;
+    r = ask(message("Admin", "\"AdminRequest\":{\"ServiceIdentification\":\"journal-acknowledge\","
+                             "\"Acknowledgement\":\"D284aa\"}"));
+    assert_at(r, "AdminResponse.Response.Result", "Success");
+    assert_said(r, "AdminResponse.Response.AdditionalResponse", "records");
+    assert_int_equal(self.ack_n, 3);
+    assert_memory_equal(self.ack, "\xD2\x84\xAA", 3);
+    assert_int_equal(self.forward, 0);
+    json_decref(r);
+    r = ask(message("Admin", "\"AdminRequest\":{\"ServiceIdentification\":\"journal-acknowledge\","
+                             "\"Acknowledgement\":\"D284\"}"));
+    assert_at(r, "AdminResponse.Response.ErrorCondition", "Refusal");
+    assert_said(r, "AdminResponse.Response.AdditionalResponse", "older");
+    json_decref(r);
+    self.ack_n = 0;
+    for (int i = 0; i < 3; i++) {
+        static const char *const bad[] = {",\"Acknowledgement\":\"D28\"", "",
+                                          ",\"Acknowledgement\":\"\""};
+        char body[160];
+        (void)snprintf(body, sizeof body,
+                       "\"AdminRequest\":{\"ServiceIdentification\":\"journal-acknowledge\"%s}",
+                       bad[i]);
+        r = ask(message("Admin", body));
+        assert_at(r, "AdminResponse.Response.ErrorCondition", "MessageFormat");
+        json_decref(r);
+    }
+    assert_int_equal(self.ack_n, 0);
     r = ask(message("Admin", "\"AdminRequest\":{\"ServiceIdentification\":\"erase\"}"));
     assert_at(r, "AdminResponse.Response.Result", "Failure");
     json_decref(r);
@@ -910,7 +951,8 @@ static void programs_of_other_users_are_refused(void **state)
                                     .allow_uids = allowed,
                                     .allow_uids_n = 1,
                                     .backend = {NULL, on_pay, on_reverse, on_status, on_abort,
-                                                on_diagnose, on_totals, on_settle, on_forward}};
+                                                on_diagnose, on_totals, on_settle, on_forward,
+                                                on_acknowledge}};
     char request[4096];
     const char *body = payment(EUR_23_50, "");
     (void)state;
