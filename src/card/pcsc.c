@@ -221,6 +221,16 @@ static int read_info(struct pcsc_reader *r, DWORD active, struct dp_card_info *i
     return DP_OK;
 }
 
+/* The service powers a card by a cold reset. One whose answer is none that can be worked with gets
+ * a warm reset, once, as EMV's contact interface has it; then it is left. */
+static int reset_warm(struct pcsc_reader *r, struct dp_card_info *info)
+{
+    DWORD active = 0;
+    LONG status = SCardReconnect(r->card, SCARD_SHARE_EXCLUSIVE,
+                                 SCARD_PROTOCOL_T0 | SCARD_PROTOCOL_T1, SCARD_RESET_CARD, &active);
+    return status != SCARD_S_SUCCESS ? failed(r, status) : read_info(r, active, info);
+}
+
 static int connect_card(struct pcsc_reader *r, struct dp_card_info *info)
 {
     DWORD active = 0;
@@ -231,6 +241,8 @@ static int connect_card(struct pcsc_reader *r, struct dp_card_info *info)
         return failed(r, status);
     r->has_card = true;
     err = read_info(r, active, info);
+    if (err == DP_ERR_FORMAT || err == DP_ERR_UNSUPPORTED)
+        err = reset_warm(r, info);
     if (err < 0)
         drop_card(r);
     return err;

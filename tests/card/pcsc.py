@@ -267,6 +267,36 @@ def a_card_without_a_sound_atr_is_not_readable():
     s.end()
 
 
+def a_card_whose_cold_reset_fails_gets_one_warm_reset():
+    """After a cold reset the check character is wrong; after the warm one it may be right."""
+    for warm, said in ((b"\x3B\x80\x01\x81", "ok interface=1 protocol=1 atr=3B800181"),
+                       (b"\x3B\x80\x01\x00", "err")):
+        s = Service()
+        r = Reader(s.socket())
+        is_(r.ask("open"), "ok")
+        resets, answers = [], []
+        with socket.create_connection(("127.0.0.1", PORT)) as c:
+            r.send("wait 10000")
+            c.settimeout(0.05)
+            end = time.monotonic() + 8
+            waits = threading.Thread(target=lambda: answers.append(r.answer()))
+            waits.start()
+            while waits.is_alive() and time.monotonic() < end:
+                try:
+                    frame = c.recv(64)
+                except TimeoutError:
+                    continue
+                resets += [b for b in frame if b in (1, 2)]  # vpcd: power on, reset
+                if frame.endswith(b"\4"):
+                    atr = warm if 2 in resets else b"\x3B\x80\x01\x00"
+                    c.sendall(len(atr).to_bytes(2, "big") + atr)
+            waits.join(1)
+        starts(answers[0], said)
+        is_(resets.count(2), 1)
+        r.end()
+        s.end()
+
+
 def cancel_from_a_signal_ends_a_wait_at_once():
     s = Service()
     r = Reader(s.socket())
@@ -351,7 +381,8 @@ TESTS = (no_service_is_unreachable, no_reader_is_not_found, reader_is_chosen_by_
          tells_interface_and_protocol, exchanges_what_the_card_said,
          card_is_ours_alone_until_power_off,
          card_pulled_out_in_the_middle_is_gone_and_the_next_one_works,
-         a_card_without_a_sound_atr_is_not_readable, cancel_from_a_signal_ends_a_wait_at_once, service_that_dies_is_unreachable_and_found_again,
+         a_card_without_a_sound_atr_is_not_readable,
+         a_card_whose_cold_reset_fails_gets_one_warm_reset, cancel_from_a_signal_ends_a_wait_at_once, service_that_dies_is_unreachable_and_found_again,
          service_that_dies_in_an_exchange_is_unreachable,
          reader_that_goes_is_not_found_and_found_again)
 
