@@ -3,7 +3,8 @@
  * A journal as files. First byte: 0 a segment's header; 1 frames; 2 the bodies of records and
  * frames; 3 segments as they stand on disk, each padded with zeros to its size; 4 a header and
  * frames, whose check sums are made right, so that what stands behind them is met: flags u8, length
- * u16, payload. The verifier is given the anchor of the journal that the seeds were made from.
+ * u16, payload; 5 a file of the side store. The verifier is given the anchor of the journal that
+ * the seeds were made from.
  */
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint8_t files[FILES_MAX][SEGMENT_BYTES];
 static int files_n;
+static struct dp_bytes side; /* p NULL: there is none */
 
 /* ---- the store: read only, one directory ---- */
 
@@ -35,6 +37,10 @@ static int store_open(void *ctx, const char *name, bool write, int *file)
 {
     (void)ctx;
     DP_ASSERT(!write && strncmp(name, "./", 2) == 0);
+    if (side.p != NULL) {
+        *file = 0;
+        return strcmp(name, "./side/gen-7.dps") == 0 ? DP_OK : DP_ERR_NOT_FOUND;
+    }
     *file = (int)segment_number(name + 2) - 1;
     return *file >= 0 && *file < files_n ? DP_OK : DP_ERR_NOT_FOUND;
 }
@@ -42,6 +48,12 @@ static int store_open(void *ctx, const char *name, bool write, int *file)
 static int store_read_at(void *ctx, int file, uint64_t offset, void *p, size_t n, size_t *got)
 {
     (void)ctx;
+    if (side.p != NULL) {
+        *got = offset >= side.n ? 0 : side.n - offset < n ? side.n - offset : n;
+        if (*got > 0)
+            memcpy(p, side.p + offset, *got);
+        return DP_OK;
+    }
     DP_ASSERT(offset == 0 && n == SEGMENT_BYTES);
     memcpy(p, files[file], n);
     *got = n;
@@ -67,7 +79,10 @@ static int store_list(void *ctx, const char *name, void (*each)(void *user, cons
 {
     char segment[SEGMENT_NAME_BYTES];
     (void)ctx;
-    (void)name;
+    if (side.p != NULL && strcmp(name, "./side") == 0) {
+        each(user, "gen-7.dps");
+        return DP_OK;
+    }
     for (int i = 0; i < files_n; i++) {
         segment_name((uint32_t)i + 1, segment);
         each(user, segment);
@@ -229,11 +244,33 @@ static void bodies(const uint8_t *p, size_t n)
     }
 }
 
+static void see_side(void *user, const struct dp_side_found *found)
+{
+    size_t *bytes = user;
+    DP_ASSERT(found->generation == 7 && found->kind >= 1 && found->kind <= 4);
+    DP_ASSERT((found->kind == 3) == (found->wrapped.n == 0));
+    *bytes += found->wrapped.n + 1;
+}
+
+/* A store that nobody writes any more: what is whole in it is told, and no more than there is. */
+static void look_at_side(const uint8_t *p, size_t n)
+{
+    const struct dp_store store = {&ops, NULL};
+    static const uint8_t journal[16];
+    static uint8_t file[1];
+    size_t bytes = 0;
+    side = (struct dp_bytes){n > 0 ? p : file, n};
+    files_n = 1;
+    DP_ASSERT(dp_side_look(&store, journal, see_side, &bytes) == DP_OK);
+    DP_ASSERT(bytes <= n);
+    side.p = NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    switch (data[0] % 5) {
+    switch (data[0] % 6) {
     case 0:
         header(data + 1, size - 1);
         return 0;
@@ -242,6 +279,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     case 2:
         bodies(data + 1, size - 1);
+        return 0;
+    case 5:
+        look_at_side(data + 1, size - 1);
         return 0;
     case 3:
         as_on_disk(data + 1, size - 1);

@@ -27,13 +27,13 @@ struct dp_acquirer_config {
     bool clear_card; /* DE2, 14, 23, 35; else sealed in DE120 */
     uint32_t online_timeout_ms, retry_first_ms, retry_max_ms, repeat_max;
     uint8_t journal[16];
-    struct dp_hsm *hsm;             /* borrowed: DUKPT */
+    struct dp_hsm *hsm;             /* borrowed: DUKPT; NULL: books alone, nothing is packed */
     const struct dp_clock *clock;   /* borrowed */
     const struct dp_random *random; /* borrowed: jitter */
 };
 
 /* config is copied, what it points to stays the caller's and outlives it. The result is the
- * caller's, for dp_acquirer_free. DP_ERR_ARG: no key store, clock or random, a MAC neither 8 nor 16
+ * caller's, for dp_acquirer_free. DP_ERR_ARG: no clock or random, a MAC neither 8 nor 16
  * long, a terminal id that is not 8 characters, no merchant; DP_ERR_NOMEM. */
 DP_PUBLIC DP_MUST_USE int dp_acquirer_new(const struct dp_acquirer_config *config,
                                           struct dp_acquirer **out);
@@ -139,6 +139,11 @@ DP_PUBLIC void dp_acquirer_sent(struct dp_acquirer *a, const struct dp_acquirer_
                                 int64_t mono_ms);
 DP_PUBLIC void dp_acquirer_failed(struct dp_acquirer *a, const struct dp_acquirer_job *job,
                                   int64_t mono_ms);
+/* Everything that is outstanding, sent or not, in the order of its age, for whoever takes over:
+ * *cursor 0 to begin with; false: no more. kind NONE: the record is of a 1100 or 1200 that nothing
+ * has closed. */
+DP_PUBLIC bool dp_acquirer_outstanding(const struct dp_acquirer *a, uint64_t *cursor,
+                                       struct dp_acquirer_job *job);
 /* The FORWARDED record for an answer of kind ADVICE, DEFERRED or REVERSAL. */
 DP_PUBLIC DP_MUST_USE int dp_acquirer_forwarded(struct dp_acquirer *a,
                                                 const struct dp_acquirer_answer *answer,

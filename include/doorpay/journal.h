@@ -188,6 +188,8 @@ DP_PUBLIC DP_MUST_USE int dp_journal_append(struct dp_journal *j, struct dp_reco
 /* One flush of the batch: durable when DP_OK. Any error is fail-stop: every later call gives
  * DP_ERR_STATE. */
 DP_PUBLIC DP_MUST_USE int dp_journal_flush(struct dp_journal *j);
+/* The last checkpoint's signature is in memory alone: dp_journal_flush writes it. */
+DP_PUBLIC bool dp_journal_signature_waits(const struct dp_journal *j);
 /* CHECKPOINT body into the batch, flush, extend the anchor, sign. What was appended before is bound
  * when DP_OK. */
 DP_PUBLIC DP_MUST_USE int dp_journal_checkpoint(struct dp_journal *j);
@@ -247,6 +249,23 @@ DP_PUBLIC DP_MUST_USE int dp_side_get(struct dp_journal *j, const uint8_t tx[16]
 /* The blob is no longer wanted; it is unreadable after the next shred. */
 DP_PUBLIC DP_MUST_USE int dp_side_drop(struct dp_journal *j, const uint8_t tx[16],
                                        enum dp_side_kind kind);
+/* An item of the side store of a journal that nobody writes any more. */
+struct dp_side_found {
+    uint8_t journal[16], tx[16], salt[16];
+    uint8_t kind; /* enum dp_side_kind; 3: the one with this salt was dropped; 4: kernel 2, torn */
+    uint32_t generation;
+    struct dp_bytes wrapped; /* as it stands, under the token's key of that generation */
+};
+/* Calls each for every whole item, generation by generation, with the journal below the store's
+ * root; what it points to lives for the call. Writes nothing and needs no token. DP_ERR_NOT_FOUND,
+ * DP_ERR_DUPLICATE, DP_ERR_IO as dp_journal_verify. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int
+dp_side_look(const struct dp_store *store, const uint8_t journal[16],
+             void (*each)(void *user, const struct dp_side_found *found), void *user);
+/* What such an item holds, when its token still opens it. DP_ERR_SIGNATURE, DP_ERR_NOT_FOUND: no
+ * key of that generation (any more). */
+DP_PUBLIC DP_MUST_USE int dp_side_unwrap(struct dp_hsm *hsm, const struct dp_side_found *found,
+                                         uint8_t *out, size_t max, size_t *n);
 /* Survivors under a new key, SHRED record, old key destroyed. */
 DP_PUBLIC DP_MUST_USE int dp_side_shred(struct dp_journal *j);
 

@@ -274,6 +274,51 @@ struct dp_card_outcome {
     bool went_online;
 };
 
+/* ---- salvage: what a device leaves that comes back dead, or not at all ---- */
+
+struct dp_salvage;
+
+/* How a payment stands, by the journal's word alone; values of dp_salvage_stage_name. */
+#define DP_SALVAGE_STAGES 18
+DP_PUBLIC const char *dp_salvage_stage_name(unsigned stage); /* "offline_owed"; never NULL */
+
+enum dp_salvage_kind {
+    DP_SALVAGE_ADVICE = 1,      /* 1220 of an offline approval */
+    DP_SALVAGE_COMPLETION = 2,  /* 1220 of an approved 1100 */
+    DP_SALVAGE_DEFERRED = 3,    /* to be asked for, under a STAN of the asker's own */
+    DP_SALVAGE_REVERSAL = 4,    /* 1420 that the device decided */
+    DP_SALVAGE_REVERSAL_DUE = 5 /* 1420 that it had decided at its next start: made here */
+};
+DP_PUBLIC const char *dp_salvage_kind_name(enum dp_salvage_kind kind);
+
+/* A message that the device owed. */
+struct dp_salvage_item {
+    enum dp_salvage_kind kind;
+    struct dp_record message; /* dp_acquirer_pack makes the device's own message of it */
+    uint32_t repeat;          /* 0: it cannot have left before */
+    struct dp_record outcome; /* the payment's: what is known of the card; type 0: it has none */
+    bool hold;                /* a record that nothing vouches for speaks of the same payment */
+};
+
+/* sales: at least as many as the journal has INTENTs and reversals. DP_ERR_NOMEM. */
+DP_PUBLIC DP_MUST_USE int dp_salvage_new(uint32_t sales, struct dp_salvage **out);
+DP_PUBLIC void dp_salvage_free(struct dp_salvage **s);
+/* Every record that a valid signature covers, in order. */
+DP_PUBLIC void dp_salvage_see(struct dp_salvage *s, const struct dp_record *record);
+/* ... and there are no more. Closes what was in flight as the device would have at its next start.
+ * DP_ERR_INTERNAL: the payments do not add up to the journal's totals. */
+DP_PUBLIC DP_MUST_USE int dp_salvage_end(struct dp_salvage *s);
+/* Once more every record, and then those that no signature covers (verified false). */
+DP_PUBLIC void dp_salvage_describe(struct dp_salvage *s, const struct dp_record *record,
+                                   bool verified);
+/* What is owed, in the order it may be sent; NULL: no more. */
+DP_PUBLIC const struct dp_salvage_item *dp_salvage_item(const struct dp_salvage *s, uint32_t i);
+/* Payments and their sum in minor units, by stage. */
+DP_PUBLIC void dp_salvage_stage(const struct dp_salvage *s, unsigned stage, uint64_t *n,
+                                uint64_t *amount);
+/* The totals they add up to. */
+DP_PUBLIC void dp_salvage_totals(const struct dp_salvage *s, struct dp_totals *out);
+
 /* ---- the machine ---- */
 
 struct dp_payment;

@@ -30,7 +30,7 @@ int seal_message(struct dp_acquirer *a, struct dp_iso8583_message *m, uint8_t *o
 {
     uint8_t ksn[DP_KSN_BYTES], mac[16] = {0};
     size_t mac_n = a->config.mac_len;
-    int err = dp_hsm_dukpt_next(a->config.hsm, ksn);
+    int err = a->config.hsm == NULL ? DP_ERR_TOKEN : dp_hsm_dukpt_next(a->config.hsm, ksn);
     if (err < 0)
         return err;
     dp_iso8583_set(m, 53, ksn, sizeof ksn);

@@ -169,6 +169,27 @@ void dp_acquirer_next(struct dp_acquirer *a, int64_t mono_ms, struct dp_acquirer
         fill_job(best, job);
 }
 
+bool dp_acquirer_outstanding(const struct dp_acquirer *a, uint64_t *cursor,
+                             struct dp_acquirer_job *job)
+{
+    const struct message *oldest = NULL;
+    for (uint32_t i = 0; i < a->n; i++) {
+        const struct message *m = &a->messages[i];
+        bool out = is_queued(m) || m->state == STATE_OPEN;
+        if (out && m->order > *cursor && (oldest == NULL || m->order < oldest->order))
+            oldest = m;
+    }
+    if (oldest == NULL)
+        return false;
+    *cursor = oldest->order;
+    fill_job(oldest, job);
+    if (oldest->state == STATE_OPEN) {
+        job->kind = DP_ACQUIRER_JOB_NONE;
+        job->record.type = DP_RECORD_REQUESTED;
+    }
+    return true;
+}
+
 /* ---- the record of an answer ---- */
 
 int dp_acquirer_forwarded(struct dp_acquirer *a, const struct dp_acquirer_answer *answer,

@@ -12,7 +12,7 @@ int dp_acquirer_new(const struct dp_acquirer_config *config, struct dp_acquirer 
 {
     struct dp_acquirer *a;
     DP_ASSERT(config != NULL && out != NULL);
-    if (config->hsm == NULL || config->clock == NULL || config->random == NULL ||
+    if (config->clock == NULL || config->random == NULL ||
         (config->mac_len != 8 && config->mac_len != 16) || strlen(config->tid) != 8 ||
         config->mid[0] == '\0')
         return DP_ERR_ARG;

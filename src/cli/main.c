@@ -26,6 +26,8 @@ static const struct {
     {"key", dp_cmd_key, "init|show|csr|dukpt-load  a device's keys"},
     {"params", dp_cmd_params, "show|check FILE           signed parameter sets"},
     {"journal", dp_cmd_journal, "verify|check|show|...     what a journal says, and if it is true"},
+    {"salvage", dp_cmd_salvage,
+     "DIR                       what a dead device leaves, to be forwarded"},
     {"iso8583", dp_cmd_iso8583, "decode|encode|layout      acquirer messages, wire logs, layouts"},
     {"card", dp_cmd_card, "replay --transcript FILE  a recorded card through the kernel"},
     {"tlv", dp_cmd_tlv, "HEX                       EMV data in words"},

@@ -6,6 +6,7 @@
 #include "writer.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <doorpay/cbor.h>
@@ -538,4 +539,68 @@ int dp_side_shred(struct dp_journal *j)
         return err; /* the next start tries again, and the file is there to tell it */
     err = store->ops->remove(store->ctx, side_path(j, old_generation, path));
     return err == DP_OK ? store->ops->sync_dir(store->ctx, side_dir(j, path)) : err;
+}
+
+/* ---- a store that nobody writes any more ---- */
+
+static int look_at(struct dp_journal *j, struct dp_side_found *found,
+                   void (*each)(void *user, const struct dp_side_found *found), void *user)
+{
+    const struct dp_store *store = &j->config.store;
+    uint8_t buffer[SEGMENT_HEADER_BYTES + FRAME_MAX];
+    struct side_item item;
+    uint64_t offset = 0;
+    uint32_t bytes = 0;
+    char path[DP_JOURNAL_NAME_MAX];
+    int err =
+        store->ops->open(store->ctx, side_path(j, found->generation, path), false, &j->side.file);
+    if (err != DP_OK)
+        return err;
+    for (uint32_t index = 0; err == DP_OK; index++, offset += bytes) {
+        err = item_at(j, offset, index, buffer, &item, &bytes);
+        if (err != DP_OK)
+            break;
+        memcpy(found->tx, item.tx, sizeof found->tx);
+        memcpy(found->salt, item.salt, sizeof found->salt);
+        found->kind = item.kind;
+        found->wrapped = item.wrapped;
+        each(user, found);
+    }
+    side_close(j);
+    return err == DP_ERR_NOT_FOUND ? DP_OK : err;
+}
+
+int dp_side_look(const struct dp_store *store, const uint8_t journal[16],
+                 void (*each)(void *user, const struct dp_side_found *found), void *user)
+{
+    struct generations g = {{0}, 0};
+    struct dp_side_found found = {.generation = 0};
+    char path[DP_JOURNAL_NAME_MAX];
+    struct dp_journal *j = calloc(1, sizeof *j);
+    int err = DP_ERR_NOMEM;
+    if (j == NULL)
+        return err;
+    j->config.store = *store;
+    j->side.file = -1;
+    memcpy(found.journal, journal, sizeof found.journal);
+    err = journal_find(store, j->dir);
+    if (err == DP_OK)
+        err = store->ops->list(store->ctx, side_dir(j, path), see_generation, &g);
+    for (unsigned i = 0; err == DP_OK && i < g.n; i++) {
+        found.generation = g.at[i];
+        err = look_at(j, &found, each, user);
+    }
+    free(j);
+    return err;
+}
+
+int dp_side_unwrap(struct dp_hsm *hsm, const struct dp_side_found *found, uint8_t *out, size_t max,
+                   size_t *n)
+{
+    uint8_t aad[33];
+    memcpy(aad, found->journal, 16);
+    memcpy(aad + 16, found->tx, 16);
+    aad[32] = found->kind;
+    return dp_hsm_unwrap(hsm, found->generation, (struct dp_bytes){aad, sizeof aad}, found->wrapped,
+                         out, max, n);
 }

@@ -447,6 +447,11 @@ int dp_journal_close_round(struct dp_journal *j)
 
 /* ---- the rest ---- */
 
+bool dp_journal_signature_waits(const struct dp_journal *j)
+{
+    return !j->stopped && j->signature_n > 0;
+}
+
 void dp_journal_id(const struct dp_journal *j, uint8_t id[16])
 {
     memcpy(id, j->id, sizeof j->id);

@@ -35,9 +35,10 @@ static uint32_t service_bucket(const char *sale_id, const char *service_id)
     return hash(service_id, strlen(service_id), h) % INDEX_BUCKETS;
 }
 
-int index_new(struct index *x)
+int index_new(struct index *x, uint32_t max)
 {
-    x->entries = calloc(DP_PAYMENT_INDEX_MAX, sizeof *x->entries);
+    x->max = max;
+    x->entries = calloc(max, sizeof *x->entries);
     if (x->entries == NULL)
         return DP_ERR_NOMEM;
     memset(x->by_tx, 0xFF, sizeof x->by_tx); /* -1 */
@@ -90,10 +91,10 @@ static void unchain(struct index *x, int32_t i)
 /* A free place, or that of the oldest payment which nothing is pending for. */
 static int32_t place(struct index *x)
 {
-    if (x->n < DP_PAYMENT_INDEX_MAX)
+    if (x->n < x->max)
         return (int32_t)x->n++;
-    for (uint32_t tried = 0; tried < DP_PAYMENT_INDEX_MAX; tried++) {
-        int32_t i = (int32_t)(x->cursor++ % DP_PAYMENT_INDEX_MAX);
+    for (uint32_t tried = 0; tried < x->max; tried++) {
+        int32_t i = (int32_t)(x->cursor++ % x->max);
         const struct entry *e = &x->entries[i];
         if (e->done && e->open_stan == 0 && e->forward != DP_FORWARD_PENDING) {
             unchain(x, i);

@@ -34,8 +34,8 @@ struct entry {
 #define INDEX_BUCKETS 4096
 
 struct index {
-    struct entry *entries; /* DP_PAYMENT_INDEX_MAX */
-    uint32_t n, cursor;    /* cursor: where the next eviction looks first */
+    struct entry *entries;
+    uint32_t max, n, cursor; /* cursor: where the next eviction looks first */
     int32_t by_tx[INDEX_BUCKETS], by_service[INDEX_BUCKETS];
 };
 
@@ -104,6 +104,7 @@ struct dp_payment {
     uint64_t degraded_n;       /* payments approved since it died */
     int64_t anchor_again_ms;   /* when it is tried again */
     bool archiving;            /* there may be segments that the collector has */
+    int64_t signature_due_ms;  /* when a signature that waits is written; 0: none waits */
     bool round_over;           /* settled in balance, and its epoch key is still there */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
     int begin_err;             /* of the acquirer's making, while the journal opens */
@@ -114,7 +115,7 @@ struct dp_payment {
 };
 
 /* ---- index.c ---- */
-int index_new(struct index *x);
+int index_new(struct index *x, uint32_t max);
 void index_free(struct index *x);
 struct entry *index_by_tx(struct index *x, const uint8_t tx[16]);
 struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id);

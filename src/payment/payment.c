@@ -13,6 +13,7 @@
 #define TICK_MAX_MS             60000
 #define ARCHIVE_PAUSE_MS        20
 #define ANCHOR_AGAIN_MS         30000
+#define SIGNATURE_WAIT_MS       1000 /* for another flush to take it along */
 
 int64_t mono(const struct dp_payment *p)
 {
@@ -322,7 +323,7 @@ int dp_payment_open(const struct dp_payment_config *config, struct dp_payment **
     if (p == NULL)
         return DP_ERR_NOMEM;
     p->config = *config;
-    if (index_new(&p->index) < 0) {
+    if (index_new(&p->index, DP_PAYMENT_INDEX_MAX) < 0) {
         free(p);
         return DP_ERR_NOMEM;
     }
@@ -557,6 +558,26 @@ static void archive(struct dp_payment *p, int64_t *wait)
         *wait = ARCHIVE_PAUSE_MS;
 }
 
+/* The next flush takes a signature along; but where none comes, a device that dies now would leave
+ * its last payment to be vouched for by its token alone. */
+static void write_signature(struct dp_payment *p, int64_t now, int64_t *wait)
+{
+    if (p->door.state != DOOR_IDLE || !dp_journal_signature_waits(p->journal)) {
+        p->signature_due_ms = 0;
+        return;
+    }
+    if (p->signature_due_ms == 0)
+        p->signature_due_ms = now + SIGNATURE_WAIT_MS;
+    if (now < p->signature_due_ms) {
+        if (p->signature_due_ms - now < *wait)
+            *wait = p->signature_due_ms - now;
+        return;
+    }
+    p->signature_due_ms = 0;
+    if (dp_journal_flush(p->journal) < 0)
+        p->stopped = true;
+}
+
 int dp_payment_tick(struct dp_payment *p)
 {
     int64_t now = mono(p), wait = TICK_MAX_MS;
@@ -569,6 +590,8 @@ int dp_payment_tick(struct dp_payment *p)
         forward_tick(p, now, &wait);
     if (!p->stopped)
         archive(p, &wait);
+    if (!p->stopped)
+        write_signature(p, now, &wait);
     DP_ASSERT(wait >= 0);
     return wait > TICK_MAX_MS ? TICK_MAX_MS : (int)wait;
 }
