@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Payments end to end with every key in a PKCS #11 token (SoftHSM2: journal, TLS, card data, side
 store, DUKPT) and the journal's anchor in a TPM (swtpm). Speaks TAP."""
+import json
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import e2e  # noqa: E402
 from e2e import World, same  # noqa: E402
+from world import Failed  # noqa: E402
 
 
 class Story:
@@ -79,6 +81,71 @@ def no_key_is_in_clear_and_caps_say_what_there_is():
     assert os.path.isdir(w.token) and not os.path.exists(os.path.join(w.token, "state"))
 
 
+def the_token_vouches_for_its_anchor_to_who_asks_from_elsewhere():
+    w = Story.world
+    doorpay, nonce, path = w.program("doorpay"), "5A" * 32, os.path.join(w.dir, "evidence")
+    said = w.call(doorpay, "key", "attest", "--hsm", w.hsm, "--nonce", nonce)
+    with open(path, "w", encoding="ascii") as f:
+        f.write(said)
+    evidence = json.loads(said)
+    check = lambda *args, **kw: w.call(  # noqa: E731
+        doorpay, "key", "attest", "--check", path, "--json", *args, **kw)
+    known = json.loads(check("--nonce", nonce, "--key", evidence["key"]))
+    same("anchor", known["anchor"], w.doorpay("key", "show", "--hsm", w.hsm)["anchor"])
+    same("key known", known["key_known"], True)
+    same("key unknown", json.loads(check("--nonce", nonce))["key_known"], False)
+    other = w.doorpay("key", "show", "--hsm", w.hsm)["keys"]["tls_client"]["public"]
+    for args, words in ((("--nonce", "5B" * 32), "another nonce"),
+                        (("--nonce", nonce, "--key", other), "another key"),
+                        (("--nonce", nonce, "--base", "0x40"), "another index")):
+        try:
+            check(*args)
+        except Failed as e:
+            same("exit status", e.status, 1)
+            assert words in e.err, e.err
+        else:
+            raise AssertionError(f"{words}: believed")
+    for member in ("attest", "signature"):
+        changed = dict(evidence)
+        changed[member] = changed[member][:-2] + f"{int(changed[member][-2:], 16) ^ 1:02X}"
+        with open(path, "w", encoding="ascii") as f:
+            json.dump(changed, f)
+        check("--nonce", nonce, status=1)
+    reader = os.path.join(e2e.ROOT, "tools", "verify_journal.py")
+    for directory, status in ((w.journal_dir(), 0), (os.path.join(
+            Story.old_copy, os.path.basename(w.journal_dir())), 4)):
+        w.call("/usr/bin/python3", reader, directory, "--anchor", known["anchor"], status=status)
+
+
+def a_new_tls_key_is_taken_into_use_and_the_old_one_works_until_then():
+    w = Story.world
+    hsm, certificate = ("--hsm", w.hsm, "--tid", w.tid), os.path.join(w.dir, "terminal.pem")
+    came, request = os.path.join(w.dir, "new.pem"), os.path.join(w.dir, "new.csr")
+    w.doorpay("key", "rotate", *hsm, "--out", request)
+    new = w.doorpay("key", "show", "--hsm", w.hsm)["keys"]["tls_next"]["public"]
+    w.tell_acquirer("listen")
+    w.start_doorpayd()  # with the link up: by the old key
+    w.stop_doorpayd()
+    w.sim("keys", "--out", w.keys, "--sign-csr", request, "--tid", w.tid, "--cert", came)
+    done = w.doorpay("key", "enrol", came, *hsm, "--ca", os.path.join(w.keys, "client-ca.pem"),
+                     "--out", certificate)
+    same("enrolled", (done["key"], done["rotated"]), (new, True))
+    w.start_doorpayd()
+    with w.card("cda-online"):
+        same("by the new key", w.pay("8.00", parcel="T-8")["mode"], "online")
+    w.stop_doorpayd()
+    same("in use", w.doorpay("key", "show", "--hsm", w.hsm)["keys"]["tls_client"]["public"], new)
+
+
+def a_selftest_passes_on_real_tokens():
+    w = Story.world
+    report = w.doorpay("key", "selftest", "--hsm", w.hsm)
+    results = {c["check"]: c["result"] for c in report["checks"]}
+    same("to come", results.pop("tls_next"), "none_yet")
+    same("all others", set(results.values()), {"passed"})
+    same("checks", len(results), 10)
+
+
 def the_daemon_does_not_start_on_an_old_copy():
     w = Story.world
     shutil.rmtree(w.journals)
@@ -103,6 +170,9 @@ if __name__ == "__main__":
                           a_token_in_use_is_told_of_and_not_waited_for,
                           the_round_is_fresh_by_the_tpm_and_an_old_copy_a_rollback,
                           no_key_is_in_clear_and_caps_say_what_there_is,
+                          the_token_vouches_for_its_anchor_to_who_asks_from_elsewhere,
+                          a_new_tls_key_is_taken_into_use_and_the_old_one_works_until_then,
+                          a_selftest_passes_on_real_tokens,
                           the_daemon_does_not_start_on_an_old_copy])
     finally:
         if Story.world is not None:
