@@ -16,6 +16,10 @@
 #define GCM_NONCE_BYTES 12
 #define GCM_TAG_BYTES   16
 
+#ifndef CKA_DESTROYABLE
+#define CKA_DESTROYABLE 0x172UL /* PKCS #11 2.40, 4.4; older headers lack it */
+#endif
+
 static CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 
 static int failed(const char *call, CK_RV rv)
@@ -268,18 +272,31 @@ int p11_destroy(const struct p11 *p, CK_OBJECT_HANDLE object)
     return result("C_DestroyObject", p->f->C_DestroyObject(p->session, object));
 }
 
+/* What a token says that does not know CKA_DESTROYABLE, or has nothing that is not. */
+static bool is_unknown(CK_RV rv)
+{
+    return rv == CKR_ATTRIBUTE_TYPE_INVALID || rv == CKR_ATTRIBUTE_VALUE_INVALID ||
+           rv == CKR_ATTRIBUTE_READ_ONLY || rv == CKR_TEMPLATE_INCONSISTENT;
+}
+
 int p11_make_data(const struct p11 *p, const struct p11_name *name, struct dp_bytes value,
-                  CK_OBJECT_HANDLE *handle)
+                  bool for_good, CK_OBJECT_HANDLE *handle)
 {
     static char application[] = "doorpay";
-    CK_ATTRIBUTE t[8];
+    CK_ATTRIBUTE t[10];
     CK_ULONG n = name_attributes(name, t);
+    CK_RV rv;
     DP_ASSERT(name->class_ == CKO_DATA && name->id_n == 0);
     t[n++] = attribute(CKA_TOKEN, &yes, sizeof yes);
     t[n++] = attribute(CKA_PRIVATE, &yes, sizeof yes);
     t[n++] = attribute(CKA_APPLICATION, application, sizeof application - 1);
     t[n++] = attribute(CKA_VALUE, plain(value.p), value.n);
-    return result("C_CreateObject", p->f->C_CreateObject(p->session, t, n, handle));
+    if (for_good) {
+        t[n++] = attribute(CKA_MODIFIABLE, &no, sizeof no);
+        t[n++] = attribute(CKA_DESTROYABLE, &no, sizeof no);
+    }
+    rv = p->f->C_CreateObject(p->session, t, n, handle);
+    return for_good && is_unknown(rv) ? DP_ERR_UNSUPPORTED : result("C_CreateObject", rv);
 }
 
 /* ---- elliptic curves ---- */

@@ -77,7 +77,9 @@ DP_MUST_USE int p11_import_aes(const struct p11 *p, const uint8_t key[16],
 DP_MUST_USE int p11_derive_aes(const struct p11 *p, CK_OBJECT_HANDLE from, const uint8_t data[16],
                                const struct p11_name *name, CK_OBJECT_HANDLE *handle);
 
+/* for_good: the user can neither change nor destroy it. DP_ERR_UNSUPPORTED: the token has no such
+ * objects. */
 DP_MUST_USE int p11_make_data(const struct p11 *p, const struct p11_name *name,
-                              struct dp_bytes value, CK_OBJECT_HANDLE *handle);
+                              struct dp_bytes value, bool for_good, CK_OBJECT_HANDLE *handle);
 
 #endif

@@ -2,8 +2,9 @@
 /*
  * pkcs11:token=LABEL?module-path=FILE&pin-source=FILE, a PKCS #11 token. Keys are its objects,
  * sensitive and not extractable; DUKPT's registers too, derived in the token. PKCS #11 has nothing
- * that can only be extended, so there is no anchor. Counters lie in a data object: against a copy
- * of a disk put back, not against one who has the PIN.
+ * that can only be extended, so there is no anchor. A counter is the highest of data objects that
+ * the user cannot destroy, where the token has such; else it lies in the state, which one who has
+ * the PIN can lower.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,8 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/reader.h"
+#include "base/writer.h"
 #include "dukpt.h"
 #include "p11.h"
 #include "p256.h"
@@ -32,6 +35,7 @@
 #define KEYS          5  /* by enum dp_hsm_key, from 1 */
 
 #define LABEL_STATE "doorpay state"
+#define LABEL_COUNT "doorpay counter"
 #define LABEL_EPOCH "doorpay journal-epoch"
 #define LABEL_TLS   "doorpay tls-client"
 #define LABEL_SIDE  "doorpay side-store"
@@ -50,6 +54,7 @@ struct pkcs11 {
         CK_OBJECT_HANDLE key;
     } wraps[DP_HSM_WRAP_GENERATIONS_MAX]; /* ascending; the last is current */
     unsigned wraps_n;
+    size_t counts_n; /* objects that say what was counted */
     CK_OBJECT_HANDLE registers[DUKPT_REGISTERS];
     uint8_t ksn[DP_KSN_BYTES];
     CK_OBJECT_HANDLE generate, verify; /* of the transaction in hand; 0: none */
@@ -134,7 +139,7 @@ static int commit(struct pkcs11 *s, const struct pkcs11_state *next)
     int err;
     young.sequence++;
     n = pkcs11_state_encode(&young, bytes);
-    err = p11_make_data(&s->p, &state_name, (struct dp_bytes){bytes, n}, &s->state_object);
+    err = p11_make_data(&s->p, &state_name, (struct dp_bytes){bytes, n}, false, &s->state_object);
     if (err == DP_OK)
         s->state = young;
     if (err == DP_OK && old != CK_INVALID_HANDLE)
@@ -175,6 +180,73 @@ static int load_state(struct pkcs11 *s, bool look)
         dp_log(DP_LOG_ERROR, "PKCS #11 token: it holds no doorpay keys yet");
         err = DP_ERR_NOT_FOUND;
     }
+    return err;
+}
+
+/* ---- counters: what was counted stays ---- */
+
+#define COUNT_BYTES 9 /* which u8, value u64 */
+
+static const struct p11_name count_name = {.class_ = CKO_DATA, .label = LABEL_COUNT};
+
+static int load_count(struct pkcs11 *s, CK_OBJECT_HANDLE object)
+{
+    uint8_t bytes[COUNT_BYTES];
+    struct dp_reader r;
+    uint64_t value;
+    uint8_t which;
+    size_t n = 0;
+    int err = p11_value(&s->p, object, CKA_VALUE, bytes, sizeof bytes, &n);
+    if (err < 0)
+        return err;
+    dp_reader_init(&r, bytes, n);
+    which = dp_read_u8(&r);
+    value = dp_read_u64(&r);
+    err = dp_reader_finish(&r);
+    if (err == DP_OK && (which < 1 || which > PKCS11_COUNTERS))
+        err = DP_ERR_RANGE;
+    if (err < 0)
+        dp_log(DP_LOG_ERROR, "PKCS #11 token: an object \"" LABEL_COUNT "\": %s", dp_strerr(err));
+    else if (value > s->state.counters[which - 1])
+        s->state.counters[which - 1] = value;
+    return err;
+}
+
+/* A state that says less was put back, or a crash came before it. */
+static int load_counts(struct pkcs11 *s)
+{
+    struct p11_object *found = calloc(DP_HSM_P11_COUNTS_MAX, sizeof *found);
+    size_t n = 0;
+    int err = found != NULL ? p11_find(&s->p, &count_name, found, DP_HSM_P11_COUNTS_MAX, &n)
+                            : DP_ERR_NOMEM;
+    for (size_t i = 0; i < n && err == DP_OK; i++)
+        err = load_count(s, found[i].handle);
+    s->counts_n = n;
+    free(found);
+    return err;
+}
+
+static int count(struct pkcs11 *s, enum dp_hsm_counter which, uint64_t value)
+{
+    uint8_t bytes[COUNT_BYTES];
+    CK_OBJECT_HANDLE made;
+    struct dp_writer w;
+    int err;
+    if (s->counts_n == DP_HSM_P11_COUNTS_MAX)
+        return DP_ERR_LIMIT;
+    dp_writer_init(&w, bytes, sizeof bytes);
+    dp_write_u8(&w, (uint8_t)which);
+    dp_write_u64(&w, value);
+    DP_ASSERT(w.err == DP_OK && w.n == sizeof bytes);
+    err = p11_make_data(&s->p, &count_name, (struct dp_bytes){bytes, w.n}, true, &made);
+    if (err == DP_ERR_UNSUPPORTED) {
+        dp_log(DP_LOG_WARNING,
+               "PKCS #11 token: it has no objects that stay: whoever has its PIN can "
+               "lower its counters");
+        return DP_OK;
+    }
+    if (err == DP_OK)
+        s->counts_n++;
     return err;
 }
 
@@ -295,6 +367,8 @@ static int load_registers(struct pkcs11 *s, bool look)
 static int load(struct pkcs11 *s, bool look)
 {
     int err = load_state(s, look);
+    if (err == DP_OK)
+        err = load_counts(s);
     if (err == DP_OK && !look)
         err = keep_epoch(s, s->state.epoch_number);
     if (err == DP_OK && !look)
@@ -409,13 +483,14 @@ static int pkcs11_open(const char *where, bool look, struct dp_hsm **out)
 static int check_empty(struct pkcs11 *s)
 {
     struct p11_object found[1];
-    struct p11_name names[KEYS + 3] = {
+    struct p11_name names[KEYS + 4] = {
         state_name,
+        count_name,
         {.class_ = CKO_SECRET_KEY, .label = LABEL_SIDE},
         {.class_ = CKO_SECRET_KEY, .label = LABEL_DUKPT},
     };
     for (int k = 1; k <= KEYS; k++) /* two of one name */
-        names[k + 2] = (struct p11_name){.class_ = CKO_PRIVATE_KEY, .label = labels[k]};
+        names[k + 3] = (struct p11_name){.class_ = CKO_PRIVATE_KEY, .label = labels[k]};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         size_t n = 0;
         int err = p11_find(&s->p, &names[i], found, 1, &n);
@@ -607,8 +682,9 @@ static int pkcs11_counter_raise(struct dp_hsm *hsm, enum dp_hsm_counter which, u
         return DP_ERR_ROLLBACK;
     if (value == next.counters[which - 1])
         return DP_OK;
+    err = changed(s, count(s, which, value));
     next.counters[which - 1] = value;
-    return commit(s, &next);
+    return err == DP_OK ? commit(s, &next) : err;
 }
 
 /* ---- side store ---- */

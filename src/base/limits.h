@@ -30,6 +30,7 @@
 #define DP_HSM_URI_ATTRIBUTES_MAX   12
 #define DP_HSM_PIN_MAX              64   /* bytes of a PIN, or of a TPM's authorisation value */
 #define DP_HSM_TPM_STEPS_MAX        1000 /* a TPM's counter rises by one; so often at a call */
+#define DP_HSM_P11_COUNTS_MAX       1024 /* raises of a PKCS #11 token's counters, each kept for good */
 #define DP_HSM_SCRIPT_MAX           4096 /* bytes of a simulated token's faults */
 #define DP_HSM_FAULTS_MAX           32
 
