@@ -148,6 +148,19 @@ DP_PUBLIC const char *dp_mode_name(enum dp_mode mode);
 
 struct dp_journal;
 
+/*
+ * What the owner makes of the records, to be kept in snapshots (docs/PROTOCOL.journal, 13): opening
+ * then hands over only the records behind one. user is dp_journal_open's.
+ */
+struct dp_journal_state_ops {
+    /* Bytes that save would need now, at most. */
+    size_t (*bytes_max)(void *user);
+    int (*save)(void *user, uint8_t *out, size_t max, size_t *n);
+    /* What save wrote, once, before the first record is handed over. An error: it cannot be used
+     * (another version), the owner's state is as it was, and every record is handed over. */
+    int (*restore)(void *user, const uint8_t *p, size_t n);
+};
+
 struct dp_journal_config {
     struct dp_store store;
     struct dp_hsm *hsm; /* borrowed for the journal's life */
@@ -155,16 +168,20 @@ struct dp_journal_config {
     const struct dp_random *random;
     uint8_t software_digest[32];
     uint64_t reserve_bytes; /* refused before less than this is free */
+    /* NULL: an owner that wants each record has no snapshots. */
+    const struct dp_journal_state_ops *state;
 };
 
 /* What was found at start. */
 struct dp_journal_opened {
     bool created;   /* no journal was there: a new one was begun */
     bool recovered; /* a torn batch was set aside (RECOVERY written) */
+    bool resumed;   /* from a snapshot: each was called for what stands behind it only */
     uint64_t records;
 };
 
-/* Called for each record from the first on while opening, so that the owner rebuilds its state. */
+/* Called for each record while opening, from the first on or from the first behind the snapshot
+ * that restore was given, so that the owner rebuilds its state. */
 typedef void dp_journal_each(void *user, const struct dp_record *record);
 
 /*
@@ -220,7 +237,24 @@ DP_PUBLIC DP_MUST_USE int dp_journal_acknowledge(struct dp_journal *j, const uin
  * after the next start. DP_ERR_STATE.
  */
 DP_PUBLIC DP_MUST_USE int dp_journal_archive(struct dp_journal *j, bool *more);
-/* A new epoch key (round), and the end of the old one. DP_ERR_STATE, too, while degraded: later. */
+/*
+ * A snapshot, signed by the token: the next opening reads what stands behind it. It costs a flush
+ * or two and the writing of the owner's state: between payments, when it is due. DP_OK too when
+ * none can be made (no space, an owner without state): then opening reads more. An error is
+ * fail-stop.
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_snapshot(struct dp_journal *j);
+/* Enough was written since the last one. */
+DP_PUBLIC bool dp_journal_snapshot_due(const struct dp_journal *j);
+/*
+ * Looks through one segment that opening did not read, in order, between payments: chain, tree,
+ * totals, states, all but the signatures that the anchor makes up for. *more: there is another one.
+ * DP_ERR_TAMPERED: a rule is broken there; no INTENT is taken any more, and the next opening reads
+ * everything. DP_ERR_IO and DP_ERR_NOMEM: not now.
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_recheck(struct dp_journal *j, bool *more);
+/* A new epoch key (round), a snapshot, and the end of the old key. DP_ERR_STATE, too,
+ * while degraded: later. */
 DP_PUBLIC DP_MUST_USE int dp_journal_rotate(struct dp_journal *j);
 /* CLOSE, checkpoint, epoch key destroyed. The journal takes no more records. Not while degraded. */
 DP_PUBLIC DP_MUST_USE int dp_journal_close_round(struct dp_journal *j);
@@ -322,7 +356,7 @@ DP_PUBLIC DP_MUST_USE DP_PARSES int dp_journal_verify(const struct dp_store *sto
                                                       dp_journal_each *each, void *user,
                                                       struct dp_verify_result *result);
 
-/* ---- proofs (docs/PROTOCOL.journal, 9) ---- */
+/* ---- proofs (docs/PROTOCOL.journal, 10) ---- */
 
 #define DP_PROOF_BYTES_MAX 4096 /* of a proof in a file */
 #define DP_PROOF_TEXT_MAX  6160 /* characters of one as text, with the end */

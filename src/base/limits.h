@@ -74,12 +74,15 @@
 #define DP_JOURNAL_EMV_MAX         512
 #define DP_JOURNAL_SEGMENT_MIN     8192 /* bytes; smaller could not hold a batch with one record */
 #define DP_JOURNAL_BATCH_BYTES     65536
-#define DP_JOURNAL_PAYMENT_BYTES   32768   /* what one more payment and its reversal may need */
-#define DP_JOURNAL_DAMAGES_MAX     32      /* torn places not yet named by a RECOVERY record */
-#define DP_JOURNAL_LEDGER_MAX      2097152 /* (transaction, STAN) pairs a verifier follows */
-#define DP_JOURNAL_HEADS_MAX       2097152 /* checkpoints behind the last acknowledgement */
-#define DP_JOURNAL_SIDE_MAX        8192    /* sealed blobs that are wanted at one time */
-#define DP_JOURNAL_MISSED_MAX      4096    /* checkpoints made while the anchor is dead */
+#define DP_JOURNAL_PAYMENT_BYTES   32768    /* what one more payment and its reversal may need */
+#define DP_JOURNAL_DAMAGES_MAX     32       /* torn places not yet named by a RECOVERY record */
+#define DP_JOURNAL_LEDGER_MAX      2097152  /* (transaction, STAN) pairs a verifier follows */
+#define DP_JOURNAL_LEDGER_RESERVE  8192     /* records a writer has the ledger's space for */
+#define DP_JOURNAL_SNAPSHOT_EVERY  1024     /* records after which a snapshot is due */
+#define DP_JOURNAL_SNAPSHOT_MAX    67108864 /* bytes of one */
+#define DP_JOURNAL_HEADS_MAX       2097152  /* checkpoints behind the last acknowledgement */
+#define DP_JOURNAL_SIDE_MAX        8192     /* sealed blobs that are wanted at one time */
+#define DP_JOURNAL_MISSED_MAX      4096     /* checkpoints made while the anchor is dead */
 #define DP_JOURNAL_SEGMENTS_MAX    99999999
 #define DP_JOURNAL_NAME_MAX        128 /* characters of a name in the store */
 #define DP_JOURNAL_DIR_ENTRIES_MAX 1048576

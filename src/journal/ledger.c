@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/reader.h"
 
 #include "hash.h"
 
@@ -97,14 +98,17 @@ static int slot(const struct ledger *l, const uint8_t tx[16], uint32_t stan, str
     return DP_ERR_INTERNAL; /* never full */
 }
 
-static int grow(struct ledger *l)
+/* More than half of the slots stay free. */
+static int grow(struct ledger *l, size_t records)
 {
     struct ledger bigger = {NULL, l->slots * 2, l->used};
     int err = DP_OK;
     if (l->used >= DP_JOURNAL_LEDGER_MAX)
         return DP_ERR_LIMIT;
-    if (l->used < l->slots / 2)
+    if (l->used + records <= l->slots / 2)
         return DP_OK;
+    while (bigger.slots / 2 < l->used + records)
+        bigger.slots *= 2;
     bigger.entries = calloc(bigger.slots, sizeof *bigger.entries);
     if (bigger.entries == NULL)
         return DP_ERR_NOMEM;
@@ -326,7 +330,7 @@ int ledger_see(struct ledger *l, const struct dp_record *r, const char **why)
     *why = NULL;
     if (r->type < DP_RECORD_INTENT || r->type > DP_RECORD_FORWARDED)
         return DP_OK;
-    err = grow(l);
+    err = grow(l, 1);
     if (err == DP_OK)
         err = slot(l, tx, 0, &v.payment);
     if (err == DP_OK)
@@ -335,5 +339,109 @@ int ledger_see(struct ledger *l, const struct dp_record *r, const char **why)
         err = slot(l, tx, r->stan, &v.own);
     if (err == DP_OK)
         *why = judge(l, r, &v);
+    return err;
+}
+
+int ledger_reserve(struct ledger *l, size_t records)
+{
+    return grow(l, records);
+}
+
+/* ---- as a part of a snapshot ---- */
+
+/* slots u32; then, for each that is taken: slot u32, tx, stan u32, what u8, mode u8, flags u8,
+ * open_stan u32, amount u64. A place is a hash: with it nothing has to be hashed again. */
+#define SAVED_HEAD  4
+#define SAVED_ENTRY 39
+#define FLAGS       6
+
+static uint8_t flags_of(const struct entry *e)
+{
+    return (uint8_t)(e->closed | e->reversed << 1 | e->forwarded << 2 | e->refused << 3 |
+                     e->authorisation << 4 | e->completing << 5);
+}
+
+size_t ledger_saved_bytes(const struct ledger *l)
+{
+    return SAVED_HEAD + l->used * SAVED_ENTRY;
+}
+
+void ledger_save(const struct ledger *l, struct dp_writer *w)
+{
+    size_t begin = w->n;
+    dp_write_u32(w, (uint32_t)l->slots);
+    for (size_t i = 0; i < l->slots; i++) {
+        const struct entry *e = &l->entries[i];
+        if (e->what == FREE)
+            continue;
+        dp_write_u32(w, (uint32_t)i);
+        dp_write_bytes(w, e->tx, sizeof e->tx);
+        dp_write_u32(w, e->stan);
+        dp_write_u8(w, e->what);
+        dp_write_u8(w, e->mode);
+        dp_write_u8(w, flags_of(e));
+        dp_write_u32(w, e->open_stan);
+        dp_write_u64(w, (uint64_t)e->amount);
+    }
+    DP_ASSERT(w->err != DP_OK || w->n - begin == ledger_saved_bytes(l));
+}
+
+/* next: the first slot that it may be in. */
+static int restore_entry(struct ledger *l, struct dp_reader *r, uint32_t *next)
+{
+    uint32_t i = dp_read_u32(r);
+    struct entry e;
+    uint8_t flags;
+    memset(&e, 0, sizeof e);
+    dp_read_copy(r, e.tx, sizeof e.tx);
+    e.stan = dp_read_u32(r);
+    e.what = dp_read_u8(r);
+    e.mode = dp_read_u8(r);
+    flags = dp_read_u8(r);
+    e.open_stan = dp_read_u32(r);
+    e.amount = (int64_t)dp_read_u64(r);
+    if (r->err != DP_OK)
+        return r->err;
+    if (i < *next || i >= l->slots || e.what == FREE || e.what > REVERSAL || flags >> FLAGS != 0 ||
+        (e.what == PAYMENT) != (e.stan == 0))
+        return DP_ERR_RANGE;
+    e.closed = (flags & 1) != 0;
+    e.reversed = (flags & 2) != 0;
+    e.forwarded = (flags & 4) != 0;
+    e.refused = (flags & 8) != 0;
+    e.authorisation = (flags & 16) != 0;
+    e.completing = (flags & 32) != 0;
+    l->entries[i] = e;
+    l->used++;
+    *next = i + 1;
+    return DP_OK;
+}
+
+int ledger_restore(struct dp_bytes saved, struct ledger **out)
+{
+    struct dp_reader r;
+    struct ledger *l;
+    uint32_t slots, next = 0;
+    int err = DP_OK;
+    *out = NULL;
+    dp_reader_init(&r, saved.p, saved.n);
+    slots = dp_read_u32(&r);
+    if (r.err != DP_OK)
+        return r.err;
+    if (slots < FIRST_SLOTS || (slots & (slots - 1)) != 0 ||
+        slots / 4 > r.left / SAVED_ENTRY + DP_JOURNAL_LEDGER_RESERVE ||
+        r.left / SAVED_ENTRY > slots / 2)
+        return DP_ERR_RANGE;
+    l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return DP_ERR_NOMEM;
+    l->slots = slots;
+    l->entries = calloc(slots, sizeof *l->entries);
+    err = l->entries == NULL ? DP_ERR_NOMEM : DP_OK;
+    while (err == DP_OK && r.left > 0)
+        err = restore_entry(l, &r, &next);
+    if (err != DP_OK)
+        ledger_free(&l);
+    *out = l;
     return err;
 }

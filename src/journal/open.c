@@ -53,6 +53,10 @@ static int begin(struct dp_journal *j)
     char name[33];
     int err = random->fill(random->ctx, j->id, sizeof j->id);
     if (err == DP_OK)
+        err = ledger_new(&j->ledger);
+    if (err == DP_OK)
+        err = ledger_reserve(j->ledger, DP_JOURNAL_LEDGER_RESERVE);
+    if (err == DP_OK)
         err = begin_dir(j);
     if (err == DP_OK)
         err = journal_next_segment(j);
@@ -146,7 +150,7 @@ static int check_anchor(const struct dp_journal *j, const struct scan *s)
     return DP_ERR_ROLLBACK;
 }
 
-static void take_state(struct dp_journal *j, const struct scan *s)
+static int take_state(struct dp_journal *j, struct scan *s)
 {
     memcpy(j->id, s->header.journal, sizeof j->id);
     j->tree = s->tree;
@@ -163,6 +167,15 @@ static void take_state(struct dp_journal *j, const struct scan *s)
     memcpy(j->salt, s->header.salt, sizeof j->salt);
     if (!j->caps.anchor)
         memcpy(j->anchor, s->last.after, sizeof j->anchor);
+    j->checkpoints = s->checkpoints;
+    j->last.seq = s->last.seq;
+    j->last.before_size = s->last.before_size;
+    memcpy(j->last.before, s->last.before, sizeof j->last.before);
+    memcpy(j->last.digest, s->last.digest, sizeof j->last.digest);
+    j->shred_generation = s->shred_generation;
+    j->ledger = s->ledger;
+    s->ledger = NULL;
+    return ledger_reserve(j->ledger, DP_JOURNAL_LEDGER_RESERVE);
 }
 
 /* What was read may be in memory only: it is made durable before anything is built on it. */
@@ -236,7 +249,7 @@ static int take_epoch(struct dp_journal *j, const struct scan *s)
     return err == DP_OK ? dp_journal_checkpoint(j) : err;
 }
 
-static int go_on(struct dp_journal *j, const struct scan *s, struct dp_journal_opened *opened)
+static int go_on(struct dp_journal *j, struct scan *s, struct dp_journal_opened *opened)
 {
     int err;
     if (s->rule != NULL) {
@@ -247,8 +260,9 @@ static int go_on(struct dp_journal *j, const struct scan *s, struct dp_journal_o
     err = check_anchor(j, s);
     if (err != DP_OK)
         return err;
-    take_state(j, s);
-    err = take_segment(j, s);
+    err = take_state(j, s);
+    if (err == DP_OK)
+        err = take_segment(j, s);
     if (err == DP_OK && j->caps.anchor)
         err = journal_follow_scan(j, s);
     if (err == DP_OK && s->damages_n > 0) {
@@ -301,9 +315,13 @@ static int open_existing(struct dp_journal *j, struct dp_journal_opened *opened,
     err = store->ops->lock(store->ctx, journal_path(j->dir, "lock", path), &j->lock);
     if (err != DP_OK)
         return err;
-    err = scan_new(store, NULL, keyless ? NULL : j->each, j->user, &s);
-    if (err == DP_OK)
-        err = scan_run(s, j->dir);
+    err = keyless ? DP_OK : journal_resume(j, &s);
+    opened->resumed = s != NULL;
+    if (err == DP_OK && s == NULL) {
+        err = scan_new(store, NULL, keyless ? NULL : j->each, j->user, &s);
+        if (err == DP_OK)
+            err = scan_run(s, j->dir);
+    }
     if (err == DP_OK && keyless && j->anchor_err < 0) {
         err = j->anchor_err; /* the end of a round, and nobody can say whether it is the last */
         goto out;
@@ -383,6 +401,7 @@ int journal_open_sized(const struct dp_journal_config *config, uint32_t segment_
     j->user = user;
     j->root_lock = j->lock = j->file = j->side.file = -1;
     dp_hsm_get_caps(config->hsm, &j->caps);
+    j->snapshots = each == NULL || config->state != NULL;
     err = psa_crypto_init() == PSA_SUCCESS ? open_any(j, opened) : DP_ERR_CRYPTO;
     j->each = NULL;
     if (err != DP_OK) {

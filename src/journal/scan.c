@@ -232,6 +232,7 @@ static int see_ack(struct scan *s, const struct frame *f)
     err = hash_parts(&(struct dp_bytes){r->body, r->body_n}, 1, digest);
     if (err == DP_OK)
         err = ack_heads_has(&s->heads, &a, &has);
+    has = has || a.size < s->heads_from; /* before the snapshot: the writer looked, and others do */
     if (err != DP_OK)
         return err;
     if (memcmp(digest, r->digest, sizeof digest) != 0 ||
@@ -267,7 +268,9 @@ static int see_signature(struct scan *s, const struct frame *f)
         scan_found(s, "signature-key", f->offset,
                    "checkpoint %" PRIu64 " is signed by another key than its epoch's", seq);
     else if (v.payload.n != b->body_n || memcmp(v.payload.p, b->body, b->body_n) != 0 ||
-             dp_cose_verify(&v, checkpoint_aad(), b->by.point) != DP_OK)
+             cose.n > sizeof b->cose ||
+             (!(s->bound_elsewhere && !s->degraded) &&
+              dp_cose_verify(&v, checkpoint_aad(), b->by.point) != DP_OK))
         scan_found(s, "signature-invalid", f->offset,
                    "the signature of checkpoint %" PRIu64 " is not valid", seq);
     if (s->rule != NULL) {
@@ -275,11 +278,32 @@ static int see_signature(struct scan *s, const struct frame *f)
         return STOP;
     }
     b->is_signed = true;
+    b->segment = s->header.number;
+    b->signature_offset = f->offset;
+    memcpy(b->cose, cose.p, cose.n);
+    b->cose_n = cose.n;
     s->signed_size = b->seq + 1;
     s->signed_head.size = b->seq;
     memcpy(s->signed_head.root, b->root, sizeof b->root);
     memcpy(s->signed_head.anchor, b->after, sizeof b->after);
     return s->watch != NULL ? s->watch->signature(s->watch->ctx, b, v.signature) : DP_OK;
+}
+
+/* What binds the anchor needs no signature; the last one may be all that others have to go by. */
+static int check_last_signature(struct scan *s)
+{
+    struct bound *b = &s->last;
+    struct dp_cose_sign1_view v;
+    if (!s->bound_elsewhere || !b->is_signed || b->cose_n == 0)
+        return DP_OK;
+    if (dp_cose_sign1_parse(b->cose, b->cose_n, &v) == DP_OK &&
+        dp_cose_verify(&v, checkpoint_aad(), b->by.point) == DP_OK)
+        return DP_OK;
+    scan_found(s, "signature-invalid", b->signature_offset,
+               "the signature of checkpoint %" PRIu64 " is not valid", b->seq);
+    s->found_segment = b->segment;
+    s->found_seq = b->seq;
+    return STOP;
 }
 
 /* ---- records ---- */
@@ -539,10 +563,9 @@ static int batch_damaged(struct scan *s, const struct segment *seg, uint32_t off
     return STOP;
 }
 
-static int see_batches(struct scan *s, const struct segment *seg)
+static int see_batches(struct scan *s, const struct segment *seg, uint32_t from)
 {
-    s->offset = SEGMENT_HEADER_BYTES;
-    for (;;) {
+    for (s->offset = from;;) {
         uint32_t end;
         int err;
         enum frame_state state = batch_walk(s, seg, s->offset, &end);
@@ -607,6 +630,13 @@ static int read_segment(struct scan *s, uint32_t number, uint64_t *size)
     return s->rule == NULL ? DP_OK : STOP;
 }
 
+static struct segment in_memory(const struct scan *s, uint64_t size)
+{
+    struct segment seg = {s->bytes, (uint32_t)size, {0}};
+    memcpy(seg.salt, s->header.salt, sizeof seg.salt);
+    return seg;
+}
+
 static int see_segment(struct scan *s, uint32_t number)
 {
     struct segment seg;
@@ -619,10 +649,8 @@ static int see_segment(struct scan *s, uint32_t number)
         err = check_header(s, number, size, journal);
     if (err != DP_OK)
         return err;
-    seg.p = s->bytes;
-    seg.n = (uint32_t)size;
-    memcpy(seg.salt, s->header.salt, sizeof seg.salt);
-    return see_batches(s, &seg);
+    seg = in_memory(s, size);
+    return see_batches(s, &seg, SEGMENT_HEADER_BYTES);
 }
 
 struct counted {
@@ -647,20 +675,94 @@ int segments_count(const struct dp_store *store, const char *dir, uint32_t *n)
     return err;
 }
 
-int scan_run(struct scan *s, const char *dir)
+int scan_begin(struct scan *s, const char *dir)
 {
-    int err;
     DP_ASSERT(strlen(dir) < sizeof s->dir);
     memcpy(s->dir, dir, strlen(dir) + 1);
-    err = segments_count(s->store, dir, &s->segments);
-    if (err == DP_OK && s->segments == 0) {
+    return segments_count(s->store, dir, &s->segments);
+}
+
+int scan_segment(struct scan *s, uint32_t number)
+{
+    int err = see_segment(s, number);
+    return err == STOP ? DP_OK : err;
+}
+
+/* n files, so the numbers are 1 to n or one of them is missing. */
+static int see_from(struct scan *s, uint32_t number)
+{
+    int err = DP_OK;
+    for (; err == DP_OK && number <= s->segments; number++)
+        err = see_segment(s, number);
+    if (err == DP_OK)
+        err = check_last_signature(s);
+    return err == STOP ? DP_OK : err;
+}
+
+int scan_run(struct scan *s, const char *dir)
+{
+    int err = scan_begin(s, dir);
+    if (err != DP_OK)
+        return err;
+    if (s->segments == 0) {
         scan_found(s, "segment-order", 0, "there is no segment");
         return DP_OK;
     }
-    /* n files, so the numbers are 1 to n or one of them is missing */
-    for (uint32_t number = 1; err == DP_OK && number <= s->segments; number++)
-        err = see_segment(s, number);
-    return err == STOP ? DP_OK : err;
+    return see_from(s, 1);
+}
+
+/* ---- from a snapshot on ---- */
+
+static void take_snapshot(struct scan *s, const struct snapshot *from)
+{
+    s->tree = from->tree;
+    memcpy(s->leaf, from->leaf, sizeof s->leaf);
+    s->totals = from->totals;
+    s->epoch = from->epoch;
+    memcpy(s->identity, from->epoch.identity, sizeof s->identity);
+    s->checkpoints = from->checkpoints;
+    s->shred_generation = from->shred_generation;
+    s->acked = from->acked;
+    s->heads_from = from->tree.size;
+    s->last.any = s->last.is_signed = true;
+    s->last.seq = from->last.seq;
+    s->last.before_size = from->last.before_size;
+    memcpy(s->last.before, from->last.before, sizeof s->last.before);
+    memcpy(s->last.digest, from->last.digest, sizeof s->last.digest);
+    memcpy(s->last.after, from->last.after, sizeof s->last.after);
+    s->signed_size = from->last.seq + 1;
+    s->offset = from->offset;
+}
+
+int scan_resume(struct scan *s, const char *dir, const struct snapshot *from)
+{
+    struct segment_header *h = &s->header;
+    uint64_t size = 0;
+    int err = scan_begin(s, dir);
+    if (err == DP_OK && s->segments < from->segment)
+        return DP_ERR_MISMATCH;
+    ledger_free(&s->ledger);
+    if (err == DP_OK)
+        err = ledger_restore(from->ledger, &s->ledger);
+    if (err == DP_OK)
+        err = read_segment(s, from->segment, &size);
+    if (err != DP_OK)
+        return err == STOP ? DP_ERR_MISMATCH : err;
+    if (segment_header_read(s->bytes, h) != DP_OK || h->bytes != size ||
+        h->number != from->segment || from->offset > size || h->first_seq > from->tree.size ||
+        memcmp(h->journal, from->journal, sizeof h->journal) != 0)
+        return DP_ERR_MISMATCH;
+    take_snapshot(s, from);
+    return DP_OK;
+}
+
+int scan_go_on(struct scan *s)
+{
+    struct segment seg = in_memory(s, s->header.bytes);
+    int err = see_batches(s, &seg, s->offset);
+    if (err != DP_OK)
+        return err == STOP ? DP_OK : err;
+    return see_from(s, s->header.number + 1);
 }
 
 /* ---- where a journal is ---- */

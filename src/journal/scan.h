@@ -15,6 +15,7 @@
 #include "ledger.h"
 #include "missed.h"
 #include "segment.h"
+#include "snapshot.h"
 #include "tree.h"
 
 #define JOURNAL_DIR_MAX 72 /* "closed/" and 32 digits, or "." */
@@ -29,14 +30,16 @@ struct damage {
 struct bound {
     bool any, is_signed;
     uint64_t seq;
-    uint32_t segment, offset;
+    uint32_t segment, offset, signature_offset;
     uint8_t body[BODY_BYTES_MAX];
     size_t body_n;
     uint8_t before[HASH_BYTES], after[HASH_BYTES]; /* anchor values */
     uint8_t root[HASH_BYTES];
-    uint64_t before_size;       /* records that before binds */
-    uint8_t digest[HASH_BYTES]; /* of the body */
-    struct epoch by;            /* the key that signs it */
+    uint64_t before_size;              /* records that before binds */
+    uint8_t digest[HASH_BYTES];        /* of the body */
+    struct epoch by;                   /* the key that signs it */
+    uint8_t cose[SIGNATURE_FRAME_MAX]; /* its signature, when is_signed */
+    size_t cose_n;
 };
 
 /* Who wants to see the tree grow: each leaf, and each checkpoint's signature once it is valid. */
@@ -69,12 +72,14 @@ struct scan {
     struct missed missed; /* while degraded */
     uint64_t checkpoints, signed_size;
     struct bound last;
+    bool bound_elsewhere; /* the token's anchor covers it: only the last signature is checked */
     uint32_t shred_generation; /* of the last SHRED, 0: none */
     struct {
         uint64_t size;
         uint8_t root[HASH_BYTES], anchor[HASH_BYTES];
     } signed_head;          /* of the last checkpoint with a signature */
     uint64_t acked;         /* records that the last UPLOAD_ACK is about, 0: none */
+    uint64_t heads_from;    /* records before which heads says nothing: a snapshot's */
     struct ack_heads heads; /* that an acknowledgement may be about */
     bool head_seen;         /* the records to the head's size agree with it */
     struct damage damages[DP_JOURNAL_DAMAGES_MAX];
@@ -99,6 +104,21 @@ void scan_free(struct scan **s);
 /* Reads the journal in dir. DP_OK with or without a finding; DP_ERR_IO, DP_ERR_NOT_FOUND,
  * DP_ERR_NOMEM, DP_ERR_LIMIT, DP_ERR_CRYPTO. */
 DP_MUST_USE DP_PARSES int scan_run(struct scan *s, const char *dir);
+
+/* ---- in parts ---- */
+
+/* The directory, and how many segments are in it. */
+DP_MUST_USE int scan_begin(struct scan *s, const char *dir);
+/* The next segment; numbers rise by one. DP_OK with or without a finding: one ends the scan. */
+DP_MUST_USE int scan_segment(struct scan *s, uint32_t number);
+/*
+ * scan_begin, and the state that a snapshot says; the segment it ends in is in memory. The snapshot
+ * must be the token's: nothing before it is read. DP_ERR_MISMATCH: it is not of this directory;
+ * then, and with any other error, s is fit for scan_free only.
+ */
+DP_MUST_USE int scan_resume(struct scan *s, const char *dir, const struct snapshot *from);
+/* What stands behind the snapshot: as scan_run. */
+DP_MUST_USE int scan_go_on(struct scan *s);
 /* Notes a finding at offset of the segment that is read; the first stands. */
 void scan_found(struct scan *s, const char *rule, uint32_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

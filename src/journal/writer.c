@@ -106,7 +106,7 @@ static int ask_room(const struct dp_journal *j)
 
 bool dp_journal_has_room(const struct dp_journal *j)
 {
-    return !j->stopped && !j->closed && ask_room(j) == DP_OK;
+    return !j->stopped && !j->closed && !j->tampered && ask_room(j) == DP_OK;
 }
 
 /* What begins a payment finds the space for its end taken already. */
@@ -160,6 +160,23 @@ static int encode(struct dp_journal *j, struct dp_record *r, uint8_t *payload, s
     return dp_record_encode(r, payload, DP_JOURNAL_RECORD_MAX, n);
 }
 
+/* What a scan would know behind r. Without it there are no more snapshots, and nothing else. */
+static void follow(struct dp_journal *j, const struct dp_record *r)
+{
+    const char *why;
+    if (r->type == DP_RECORD_SHRED)
+        j->shred_generation = r->shred.new_generation;
+    if (r->type == DP_RECORD_CHECKPOINT) {
+        j->checkpoints++;
+        j->last.before_size = j->last.seq + (j->checkpoints > 1);
+        j->last.seq = r->seq;
+    }
+    if (j->ledger == NULL || ledger_see(j->ledger, r, &why) == DP_OK)
+        return;
+    dp_log(DP_LOG_WARNING, "journal: no snapshot is made any more: too many payments to follow");
+    ledger_free(&j->ledger);
+}
+
 static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_bytes payload)
 {
     struct dp_writer w;
@@ -179,6 +196,7 @@ static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_byte
         j->has_outcome = true;
         memcpy(j->outcome_tx, r->tx, sizeof j->outcome_tx);
     }
+    follow(j, r);
     if (j->each != NULL)
         j->each(j->user, r);
     return DP_OK;
@@ -219,6 +237,8 @@ int dp_journal_append(struct dp_journal *j, struct dp_record *r)
         return DP_ERR_STATE;
     if (writers_own(r->type))
         return DP_ERR_ARG;
+    if (j->tampered && r->type == DP_RECORD_INTENT)
+        return DP_ERR_TAMPERED;
     if (r->type == DP_RECORD_INTENT || r->type == DP_RECORD_EVIDENCE)
         err = take_room(j);
     if (err == DP_ERR_FULL)
@@ -307,7 +327,13 @@ int journal_put_checkpoint(struct dp_journal *j, uint8_t digest[HASH_BYTES])
     j->own.body_n = (uint16_t)n;
     if (err == DP_OK)
         err = hash_parts(&(struct dp_bytes){j->own.body, n}, 1, digest);
-    return err == DP_OK ? journal_put(j, &j->own) : err;
+    if (err == DP_OK)
+        err = journal_put(j, &j->own);
+    if (err != DP_OK)
+        return err;
+    memcpy(j->last.before, c.before, sizeof j->last.before);
+    memcpy(j->last.digest, digest, sizeof j->last.digest);
+    return DP_OK;
 }
 
 int journal_extend(struct dp_journal *j, const uint8_t digest[HASH_BYTES])
@@ -417,7 +443,10 @@ int dp_journal_rotate(struct dp_journal *j)
     if (err != DP_OK)
         return err;
     err = journal_put_epoch(j, DP_RECORD_KEY_ROTATE);
-    return err == DP_OK ? dp_journal_checkpoint(j) : journal_stop(j, "new epoch key", err);
+    if (err != DP_OK)
+        return journal_stop(j, "new epoch key", err);
+    err = dp_journal_checkpoint(j);
+    return err == DP_OK ? dp_journal_snapshot(j) : err;
 }
 
 int journal_finish_close(struct dp_journal *j)
@@ -474,6 +503,8 @@ void dp_journal_free(struct dp_journal **jj)
         (dp_journal_checkpoint(j) != DP_OK || dp_journal_flush(j) != DP_OK))
         dp_log(DP_LOG_WARNING, "journal: its end is not bound; the next start sees to it");
     side_close(j);
+    journal_recheck_end(j);
+    ledger_free(&j->ledger);
     store->ops->close(store->ctx, j->file);
     store->ops->close(store->ctx, j->lock);
     store->ops->close(store->ctx, j->root_lock);

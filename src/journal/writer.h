@@ -77,6 +77,21 @@ struct dp_journal {
     uint8_t frames[DP_JOURNAL_BATCH_BYTES];
     struct dp_record own; /* records the writer makes itself */
 
+    /* for the next snapshot: what a scan of everything would know here */
+    bool snapshots;        /* they are made and taken here */
+    struct ledger *ledger; /* NULL: none can be made */
+    uint64_t checkpoints;
+    struct binding last;
+    uint32_t shred_generation;
+    uint64_t snapshot_size; /* records of the newest one; 0: none */
+    unsigned snapshot_slot; /* where it is */
+
+    /* what opening did not read, looked through behind it; NULL: nothing is left */
+    struct scan *recheck;
+    struct dp_verify_options recheck_to; /* where the snapshot begins */
+    uint32_t recheck_next, recheck_last; /* segments */
+    bool tampered;
+
     struct side side;
 };
 
@@ -112,6 +127,12 @@ DP_MUST_USE int journal_bind(struct dp_journal *j);
 DP_MUST_USE int journal_put_epoch(struct dp_journal *j, enum dp_record_type type);
 /* After CLOSE is in the chain: bound, signed, and the epoch key is gone. */
 DP_MUST_USE int journal_finish_close(struct dp_journal *j);
+
+/* ---- resume.c ---- */
+/* From a snapshot on: *out is a scan of what stands behind it, and the owner has its state. DP_OK
+ * and NULL: there is none that can be taken, everything is to be read. */
+DP_MUST_USE int journal_resume(struct dp_journal *j, struct scan **out);
+void journal_recheck_end(struct dp_journal *j);
 
 /* generation: of the last SHRED record, 0 when there is none. */
 DP_MUST_USE int side_open(struct dp_journal *j, uint32_t generation);

@@ -10,6 +10,7 @@
 #include <doorpay/cose.h>
 
 #include "base/assert.h"
+#include "base/reader.h"
 #include "base/writer.h"
 #include "journal/writer.h"
 
@@ -75,12 +76,46 @@ static void count(void *user, const struct dp_record *r)
     struct world *w = user;
     DP_ASSERT(r->seq == w->seen);
     w->seen++;
+    w->told++;
 }
+
+/* The owner's state: how many records it was told of. */
+static size_t state_bytes(void *user)
+{
+    (void)user;
+    return sizeof(uint32_t);
+}
+
+static int state_save(void *user, uint8_t *out, size_t max, size_t *n)
+{
+    const struct world *w = user;
+    struct dp_writer writer;
+    dp_writer_init(&writer, out, max);
+    dp_write_u32(&writer, (uint32_t)w->j->tree.size);
+    *n = writer.n;
+    return writer.err;
+}
+
+static int state_restore(void *user, const uint8_t *p, size_t n)
+{
+    struct world *w = user;
+    struct dp_reader r;
+    uint32_t seen;
+    dp_reader_init(&r, p, n);
+    seen = dp_read_u32(&r);
+    if (dp_reader_finish(&r) != DP_OK || w->refuse_state)
+        return DP_ERR_UNSUPPORTED;
+    w->seen = seen;
+    return DP_OK;
+}
+
+static const struct dp_journal_state_ops state_ops = {state_bytes, state_save, state_restore};
 
 int world_open(struct world *w)
 {
     w->config.hsm = w->hsm;
-    w->seen = 0;
+    w->config.state = w->no_snapshots ? NULL : &state_ops;
+    w->seen = w->told = 0;
     return journal_open_sized(&w->config, w->segment_bytes, count, w, &w->opened, &w->j);
 }
 

@@ -17,8 +17,11 @@ struct world {
     struct dp_journal_opened opened;
     struct dp_journal *j;
     int64_t now;
-    unsigned seen; /* records the owner was told of while opening */
+    unsigned seen; /* records the owner knows of: told of while opening, or by a snapshot */
+    unsigned told; /* of these, told of */
     uint32_t segment_bytes;
+    bool refuse_state; /* what a snapshot keeps for the owner is of no use to it */
+    bool no_snapshots; /* the owner has no state: everything is read at each opening */
     uint32_t payments;
 };
 
