@@ -734,6 +734,35 @@ static void take_snapshot(struct scan *s, const struct snapshot *from)
     s->offset = from->offset;
 }
 
+/* The segment in memory has whole frames up to the snapshot's place, and there its last record: a
+ * disk that lied about a flush may have lost what is nowhere else, and nothing may be written
+ * behind a hole. */
+static int check_up_to(const struct scan *s, const struct snapshot *from)
+{
+    struct segment seg = in_memory(s, s->header.bytes);
+    uint64_t seq = s->header.first_seq;
+    uint8_t leaf[HASH_BYTES];
+    struct dp_bytes last = {NULL, 0};
+    struct frame f;
+    int err = DP_OK;
+    memset(&f, 0, sizeof f);
+    for (f.next = SEGMENT_HEADER_BYTES; f.next < from->offset; seq += f.signature ? 0 : 1) {
+        if (frame_read(&seg, f.next, f.batch, seq, &f) != FRAME_GOOD)
+            return DP_ERR_MISMATCH;
+        if (!f.signature)
+            last = f.payload;
+    }
+    memcpy(leaf, s->header.prev_leaf, sizeof leaf);
+    if (last.n > 0)
+        err = tree_leaf_hash(last, leaf);
+    if (err != DP_OK)
+        return err;
+    return f.next == from->offset && seq == from->tree.size &&
+                   memcmp(leaf, from->leaf, sizeof leaf) == 0
+               ? DP_OK
+               : DP_ERR_MISMATCH;
+}
+
 int scan_resume(struct scan *s, const char *dir, const struct snapshot *from)
 {
     struct segment_header *h = &s->header;
@@ -752,8 +781,10 @@ int scan_resume(struct scan *s, const char *dir, const struct snapshot *from)
         h->number != from->segment || from->offset > size || h->first_seq > from->tree.size ||
         memcmp(h->journal, from->journal, sizeof h->journal) != 0)
         return DP_ERR_MISMATCH;
-    take_snapshot(s, from);
-    return DP_OK;
+    err = check_up_to(s, from);
+    if (err == DP_OK)
+        take_snapshot(s, from);
+    return err;
 }
 
 int scan_go_on(struct scan *s)

@@ -166,9 +166,11 @@ void recording_put(const struct recording *r, const struct cut *c)
 
 int crash_open(void)
 {
+    int err;
     crash.w.config.hsm = crash.w.hsm;
-    return journal_open_sized(&crash.w.config, crash.w.segment_bytes, NULL, NULL, &crash.w.opened,
-                              &crash.w.j);
+    err = journal_open_sized(&crash.w.config, crash.w.segment_bytes, NULL, NULL, &crash.w.opened,
+                             &crash.w.j);
+    return err == DP_OK ? world_look_through(&crash.w) : err;
 }
 
 void crash_stop(void)

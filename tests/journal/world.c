@@ -111,12 +111,25 @@ static int state_restore(void *user, const uint8_t *p, size_t n)
 
 static const struct dp_journal_state_ops state_ops = {state_bytes, state_save, state_restore};
 
+int world_look_through(struct world *w)
+{
+    bool more = true;
+    int err = DP_OK;
+    while (err == DP_OK && more)
+        err = dp_journal_recheck(w->j, &more);
+    if (err == DP_ERR_TAMPERED)
+        dp_journal_free(&w->j);
+    return err;
+}
+
 int world_open(struct world *w)
 {
+    int err;
     w->config.hsm = w->hsm;
     w->config.state = w->no_snapshots ? NULL : &state_ops;
     w->seen = w->told = 0;
-    return journal_open_sized(&w->config, w->segment_bytes, count, w, &w->opened, &w->j);
+    err = journal_open_sized(&w->config, w->segment_bytes, count, w, &w->opened, &w->j);
+    return err != DP_OK || w->leave_unread ? err : world_look_through(w);
 }
 
 void world_kill(struct world *w)

@@ -20,6 +20,7 @@ struct world {
     unsigned seen; /* records the owner knows of: told of while opening, or by a snapshot */
     unsigned told; /* of these, told of */
     uint32_t segment_bytes;
+    bool leave_unread; /* what opening did not read is not looked through behind it */
     bool refuse_state; /* what a snapshot keeps for the owner is of no use to it */
     bool no_snapshots; /* the owner has no state: everything is read at each opening */
     uint32_t payments;
@@ -29,8 +30,11 @@ void world_make(struct world *w);
 /* The same on another key store, open at hsm; world_remove closes it. */
 void world_make_on(struct world *w, const char *uri, struct dp_hsm *hsm);
 void world_remove(struct world *w);
-/* dp_journal_open over the store in memory. */
+/* dp_journal_open over the store in memory, and what it did not read looked through. */
 int world_open(struct world *w);
+/* What opening did not read, at once and not between payments; DP_ERR_TAMPERED: the journal is
+ * closed. */
+int world_look_through(struct world *w);
 /* As a killed process: nothing is written any more, and the token is opened anew. */
 void world_kill(struct world *w);
 /* A clean end. */
