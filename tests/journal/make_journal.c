@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make_journal JOURNALS TOKEN FIRST COUNT [unclean]: COUNT payments from number FIRST on, in a new
- * journal or behind what is there. unclean: ends as a killed process does. */
+/* make_journal JOURNALS TOKEN FIRST COUNT [unclean|fill]: COUNT payments from number FIRST on, in a
+ * new journal or behind what is there. unclean: ends as a killed process does; fill: no payments,
+ * records of 4 a KiB that are nobody's money. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,17 @@ static int pay(struct dp_journal *j, uint32_t payment)
     }
 }
 
+static int fill(struct dp_journal *j, uint32_t number)
+{
+    struct dp_record r;
+    int err;
+    memset(&r, 0, sizeof r);
+    r.type = DP_RECORD_TIME_SYNC;
+    (void)snprintf(r.text, sizeof r.text, "%100u", number);
+    err = dp_journal_append(j, &r);
+    return err == DP_OK && number % 64 == 0 ? dp_journal_checkpoint(j) : err;
+}
+
 static int failed(const char *what, int err)
 {
     (void)fprintf(stderr, "make_journal: %s: %s\n", what, dp_strerr(err));
@@ -32,6 +44,7 @@ int main(int argc, char **argv)
     struct dp_journal_opened opened;
     struct dp_journal *j = NULL;
     uint32_t first, count;
+    bool fills = argc > 5 && strcmp(argv[5], "fill") == 0;
     int err;
     if (argc < 5)
         return 2;
@@ -53,10 +66,10 @@ int main(int argc, char **argv)
     if (err != DP_OK)
         return failed("open", err);
     for (uint32_t i = first; err == DP_OK && i < first + count; i++)
-        err = pay(j, i);
+        err = fills ? fill(j, i) : pay(j, i);
     if (err != DP_OK)
         return failed("payment", err);
-    if (argc > 5)
+    if (argc > 5 && !fills)
         _exit(0);
     dp_journal_free(&j);
     dp_store_fs_free(&c.store);
