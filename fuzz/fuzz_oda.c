@@ -2,7 +2,8 @@
 /*
  * Offline data authentication. First byte: what is signed (0 issuer certificate, 1 ICC certificate,
  * 2 static data, 3 DDA, 4 CDA, 5 fDDA), and 40: bytes are a signature, taken through the RSA too;
- * 80: hashes stay as they are, instead of being made right so that what stands behind them is met.
+ * 80: hashes stay as they are, instead of being made right so that what stands behind them is met;
+ * 20, with 40: the signer's key has another length, so that a certificate is of ECC or of nothing.
  * Then three strings, each behind a length byte, and the recovered block:
  *   certificates    remainder, exponent, signed records
  *   static, DDA     -, -, what is signed outside the block
@@ -43,7 +44,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* One input, taken apart. */
 struct work {
     uint8_t kind;
-    bool signature, keep_hashes;
+    bool signature, other_length, keep_hashes;
     struct dp_bytes a, b, c;
     uint8_t block[DP_EMV_RSA_BYTES_MAX];
     size_t n;
@@ -67,6 +68,7 @@ static bool take_apart(struct work *w, const uint8_t *data, size_t size)
     first = dp_read_u8(&r);
     w->kind = first & 7;
     w->signature = (first & 0x40) != 0;
+    w->other_length = (first & 0x20) != 0;
     w->keep_hashes = (first & 0x80) != 0;
     w->a = dp_read_bytes(&r, dp_read_u8(&r));
     w->b = dp_read_bytes(&r, dp_read_u8(&r));
@@ -163,6 +165,13 @@ static void signatures(struct work *w)
     uint8_t dac[2];
     int err;
     ca_key.modulus_n = signer.modulus_n = (uint16_t)w->n;
+    if (w->other_length) {
+        ca_key.modulus_n = signer.modulus_n = DP_EMV_RSA_BYTES_MAX / 2;
+        DP_ASSERT(w->n == ca_key.modulus_n ||
+                  (oda_issuer_key(&w->in, &key, &why) == DP_ERR_SIGNATURE &&
+                   oda_icc_key(&w->in, &signer, &key, &why) == DP_ERR_SIGNATURE));
+        return;
+    }
     err = oda_issuer_key(&w->in, &key, &why);
     check_key(w, err, why, &key);
     err = oda_icc_key(&w->in, &signer, &key, &why);

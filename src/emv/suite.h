@@ -24,8 +24,8 @@ enum oda_holder {
 
 /* Of a certificate as the card gave it. signer_n: bytes of the signer's RSA modulus, which an RSA
  * certificate has too; 0: no such key. */
-DP_MUST_USE enum oda_suite oda_suite_of_certificate(struct dp_bytes certificate,
-                                                    enum oda_holder holder, size_t signer_n);
+DP_MUST_USE DP_PARSES enum oda_suite
+oda_suite_of_certificate(struct dp_bytes certificate, enum oda_holder holder, size_t signer_n);
 /* Of the key in a certificate, by its algorithm indicator. */
 DP_MUST_USE enum oda_suite oda_suite_of_key(uint8_t indicator);
 
