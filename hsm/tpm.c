@@ -126,6 +126,14 @@ static int connect_to(const char *tcti, struct tpm *t)
     return DP_ERR_GONE;
 }
 
+/* The kernel's resource manager, and the one in user space: each connection has transient objects
+ * and sessions of its own. */
+static bool serves_several(const char *tcti)
+{
+    return strncmp(tcti, "device:/dev/tpmrm", 17) == 0 || strcmp(tcti, "tabrmd") == 0 ||
+           strncmp(tcti, "tabrmd:", 7) == 0;
+}
+
 int tpm_open(const char *where, bool look, bool owner, struct tpm *out)
 {
     struct hsm_uri u;
@@ -142,9 +150,9 @@ int tpm_open(const char *where, bool look, bool owner, struct tpm *out)
     if (err < 0)
         return err;
     tcti = hsm_uri_get(&u, "tcti");
-    /* a resource manager serves several; without one a second connection would wait for ever */
-    err = pin_file_open(hsm_uri_path(&u, "auth-source"),
-                        !look || strncmp(tcti, "device:/dev/tpmrm", 17) != 0, &out->lock);
+    /* without a resource manager a second connection would wait for ever */
+    err =
+        pin_file_open(hsm_uri_path(&u, "auth-source"), !look || !serves_several(tcti), &out->lock);
     if (err == DP_OK)
         take_auth(&out->lock, &out->auth);
     pin_file_forget(&out->lock);

@@ -20,7 +20,7 @@ if not DEVICE:
     WANTED |= {f'bin/doorpay-{n}' for n in ('finance', 'sim') if OPTIONS[n] != 'disabled'}
 # What each program may be linked with, beside libc; mbedTLS is inside.
 LIBRARIES = {
-    'bin/doorpay': {'jansson', 'microhttpd', 'pcsclite', 'tss2', 'zstd'}, 'bin/doorpayd': {'inih'},
+    'bin/doorpay': {'jansson', 'microhttpd', 'pcsclite', 'qrencode', 'tss2', 'zstd'}, 'bin/doorpayd': {'inih'},
     'lib/doorpay/doorpayd-card': {'inih', 'pcsclite'}, 'lib/doorpay/doorpayd-link': {'inih'},
     'lib/doorpay/doorpayd-till': {'inih', 'jansson', 'microhttpd'},
     'lib/doorpay/doorpayd-vault': {'inih', 'tss2', 'zstd'},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fixture.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,18 +17,22 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
+
 /* %1$s: the directory. */
 #define SOFTHSM                                                                                    \
     "pkcs11:token=doorpay?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:%1$s/pin"
 #define SOFTHSM_NONE                                                                               \
     "pkcs11:token=nobody?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:%1$s/pin"
-#define SWTPM "tcti=swtpm:path=%1$s/tpm/socket?auth-source=file:%1$s/auth"
+#define SWTPM  "tcti=swtpm:path=%1$s/tpm/socket?auth-source=file:%1$s/auth"
+#define ABRMD  "/usr/sbin/tpm2-abrmd"
+#define TABRMD "tcti=tabrmd:bus_type=session?auth-source=file:%1$s/auth"
 
 static const struct {
     const char *kind, *uri, *nowhere;
     struct dp_hsm_caps caps;
     uint64_t counter_step;
-    bool shared, softhsm, swtpm;
+    bool shared, softhsm, swtpm, manager;
 } kinds[] = {
     {"soft",
      "soft:%1$s/keys",
@@ -35,6 +40,7 @@ static const struct {
      {true, true, true, true, true, true, false, true, "soft"},
      UINT64_MAX,
      true,
+     false,
      false,
      false},
     {"sim",
@@ -44,6 +50,7 @@ static const struct {
      UINT64_MAX,
      true,
      false,
+     false,
      false},
     {"pkcs11",
      SOFTHSM,
@@ -52,6 +59,7 @@ static const struct {
      UINT64_MAX,
      true,
      true,
+     false,
      false},
     {"tpm2",
      "tpm2:" SWTPM,
@@ -60,6 +68,16 @@ static const struct {
      1000,
      false,
      false,
+     true,
+     false},
+    {"tpm2-managed", /* through a resource manager, which serves several at once */
+     "tpm2:" TABRMD,
+     "tpm2:" TABRMD "&base=0x40",
+     {true, true, true, false, false, true, true, true, "tpm2"},
+     1000,
+     true,
+     false,
+     true,
      true},
     {"composite",
      SOFTHSM "+tpm2-anchor:" SWTPM,
@@ -68,7 +86,8 @@ static const struct {
      1000,
      false,
      true,
-     true},
+     true,
+     false},
 };
 
 static void shell(const struct fixture *f, const char *what)
@@ -79,6 +98,13 @@ static void shell(const struct fixture *f, const char *what)
 }
 
 /* ---- the software behind it ---- */
+
+static void quiet(void *ctx, enum dp_log_level level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    (void)line;
+}
 
 static void make_softhsm(const struct fixture *f)
 {
@@ -109,6 +135,23 @@ static void await(const struct fixture *f, const char *name_)
     assert_true(listens);
 }
 
+/* A program that dies with this one; it says nothing, but what it writes to out. */
+static pid_t start(const char *const args[], int out)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDERR_FILENO) < 0 ||
+            dup2(out >= 0 ? out : null, STDOUT_FILENO) < 0)
+            _exit(127);
+        (void)execvp(args[0], (char *const *)(uintptr_t)args);
+        _exit(127);
+    }
+    return pid;
+}
+
 static void start_swtpm(struct fixture *f)
 {
     char state[128], server[128], control[128];
@@ -116,29 +159,69 @@ static void start_swtpm(struct fixture *f)
     (void)snprintf(state, sizeof state, "dir=%s/tpm", f->dir);
     (void)snprintf(server, sizeof server, "type=unixio,path=%s/tpm/socket", f->dir);
     (void)snprintf(control, sizeof control, "type=unixio,path=%s/tpm/socket.ctrl", f->dir);
-    f->tpm = fork();
-    assert_true(f->tpm >= 0);
-    if (f->tpm == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        /* it tells of every connection that ends */
-        if (freopen("/dev/null", "w", stderr) == NULL)
-            _exit(127);
-        (void)execlp("swtpm", "swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
-                     "--ctrl", control, "--flags", "not-need-init,startup-clear", (char *)NULL);
-        _exit(127);
-    }
+    f->tpm =
+        start((const char *[]){"swtpm", "socket", "--tpm2", "--tpmstate", state, "--server", server,
+                               "--ctrl", control, "--flags", "not-need-init,startup-clear", NULL},
+              -1);
     await(f, "socket");
     await(f, "socket.ctrl");
 }
 
-void fixture_end_tpm(struct fixture *f)
+/* One bus for the whole program: who is connected to a bus that ends is ended by its library. */
+static void need_bus(void)
+{
+    static bool there;
+    char address[256];
+    size_t n = 0;
+    int ends[2];
+    if (there)
+        return;
+    assert_int_equal(pipe(ends), 0);
+    (void)start((const char *[]){"dbus-daemon", "--session", "--nofork", "--print-address=1", NULL},
+                ends[1]);
+    (void)close(ends[1]);
+    while (n < sizeof address - 1 && read(ends[0], address + n, 1) == 1 && address[n] != '\n')
+        n++;
+    (void)close(ends[0]);
+    assert_true(n > 0);
+    address[n] = '\0';
+    assert_int_equal(setenv("DBUS_SESSION_BUS_ADDRESS", address, 1), 0);
+    there = true;
+}
+
+/* Until it answers: a store that is not there is not found. */
+static void start_manager(struct fixture *f)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    struct dp_hsm *hsm = NULL;
+    char tcti[128];
+    int err = DP_ERR_GONE;
+    need_bus();
+    (void)snprintf(tcti, sizeof tcti, "--tcti=swtpm:path=%s/tpm/socket", f->dir);
+    f->manager = start((const char *[]){ABRMD, "--session", "--allow-root", tcti, NULL}, -1);
+    dp_log_set(quiet, NULL, DP_LOG_ERROR);
+    for (int i = 0; i < 500 && err == DP_ERR_GONE; i++) {
+        (void)nanosleep(&pause, NULL);
+        err = dp_hsm_open(f->uri, &hsm);
+    }
+    dp_log_set(NULL, NULL, DP_LOG_WARNING);
+    assert_int_equal(err, DP_ERR_NOT_FOUND);
+}
+
+static void end(pid_t *pid)
 {
     int status;
-    if (f->tpm <= 0)
+    if (*pid <= 0)
         return;
-    assert_int_equal(kill(f->tpm, SIGKILL), 0);
-    assert_int_equal(waitpid(f->tpm, &status, 0), f->tpm);
-    f->tpm = 0;
+    assert_int_equal(kill(*pid, SIGKILL), 0);
+    assert_int_equal(waitpid(*pid, &status, 0), *pid);
+    *pid = 0;
+}
+
+void fixture_end_tpm(struct fixture *f)
+{
+    end(&f->manager);
+    end(&f->tpm);
 }
 
 /* ---- the store ---- */
@@ -171,6 +254,8 @@ int fixture_make_bare(const char *kind, struct fixture *f)
             make_softhsm(f);
         if (kinds[i].swtpm)
             start_swtpm(f);
+        if (kinds[i].manager)
+            start_manager(f);
         return 0;
     }
     return -1;

@@ -13,6 +13,7 @@ struct fixture {
     uint64_t counter_step;   /* how far a counter rises at once */
     bool shared;             /* can be looked at while it is in use */
     pid_t tpm;               /* swtpm, where the kind has one */
+    pid_t manager;           /* tpm2-abrmd, likewise */
     struct dp_hsm *hsm;
 };
 
