@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
+#include "forge.h"
 #include "journal/tree.h"
 #include "proofs.h"
 
@@ -328,6 +329,32 @@ static void another_journals_index_is_not_taken(void **state)
     proofs_remove(&q);
 }
 
+/* The same device's next round has another id, and may be as long. */
+static void an_index_of_the_round_before_is_not_taken(void **state)
+{
+    static struct proofs q;
+    uint8_t before[16];
+    (void)state;
+    proofs_make(&q);
+    assert_int_equal(proofs_open(&q, 0), DP_OK);
+    assert_int_equal(proofs_inclusion(&q, 0, &f), DP_OK);
+    assert_int_equal(dp_proof_read(f.p, f.n, &proof), DP_OK);
+    memcpy(before, proof.journal, sizeof before);
+    assert_int_equal(world_open(&q.w), DP_OK);
+    assert_int_equal(dp_journal_close_round(q.w.j), DP_OK);
+    world_close(&q.w);
+    assert_int_equal(world_open(&q.w), DP_OK);
+    assert_true(q.w.opened.created);
+    world_close(&q.w);
+    q.newest = 1;
+    assert_int_equal(proofs_open(&q, 0), DP_OK);
+    assert_int_equal(dp_prover_size(q.prover), 1);
+    assert_int_equal(proofs_inclusion(&q, 0, &f), DP_OK);
+    assert_int_equal(dp_proof_read(f.p, f.n, &proof), DP_OK);
+    assert_memory_not_equal(proof.journal, before, sizeof before);
+    proofs_remove(&q);
+}
+
 static void no_proof_is_made_of_a_journal_that_does_not_verify(void **state)
 {
     struct node *segment = memstore_segment(&p.w.mem, 1);
@@ -343,23 +370,31 @@ static void no_proof_is_made_of_a_journal_that_does_not_verify(void **state)
     assert_int_equal(proofs_open(&p, 0), DP_OK);
 }
 
-/* A record changed after the index was made: its bytes are not handed out as the proven ones. */
+/* A record changed after the index was made, check sums and all: its bytes are not handed out as
+ * the proven ones. */
 static void a_record_that_is_another_now_is_not_handed_out(void **state)
 {
-    struct node *segment = memstore_segment(&p.w.mem, 1);
+    static struct proofs q;
+    static struct forge forge;
     uint8_t record[DP_JOURNAL_RECORD_MAX];
-    unsigned refused = 0;
     size_t n;
+    int part;
     (void)state;
-    assert_int_equal(proofs_open(&p, 0), DP_OK);
-    segment->data[3000] ^= 1;
-    for (uint64_t seq = 0; seq < p.newest; seq++) {
-        int err = dp_prover_record(p.prover, seq, record, sizeof record, &n);
-        assert_true(err == DP_OK || err == DP_ERR_TAMPERED);
-        refused += err != DP_OK;
-    }
-    segment->data[3000] ^= 1;
-    assert_true(refused > 0);
+    proofs_make(&q);
+    assert_int_equal(proofs_open(&q, 0), DP_OK);
+    assert_int_equal(dp_prover_record(q.prover, 4, record, sizeof record, &n), DP_OK);
+    forge_load(&forge, &q.w.mem);
+    part = forge_find(&forge, DP_RECORD_OUTCOME, 0);
+    assert_memory_equal(forge.parts[part].payload, record, n);
+    forge_edit(&forge, part)->amount.minor = 1;
+    forge_put(&forge, part);
+    forge.n = part + 1; /* the first segment holds no more */
+    forge_store(&forge, &q.w.mem);
+    assert_int_equal(dp_prover_record(q.prover, 3, record, sizeof record, &n), DP_OK);
+    assert_int_equal(dp_prover_record(q.prover, 4, record, sizeof record, &n), DP_ERR_TAMPERED);
+    assert_int_equal(n, 0);
+    assert_int_equal(dp_prover_record(q.prover, 5, record, sizeof record, &n), DP_ERR_TAMPERED);
+    proofs_remove(&q);
 }
 
 static void a_store_that_fails_is_an_error_and_leaves_nothing(void **state)
@@ -431,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup(a_damaged_hash_gives_no_wrong_proof, begin),
         cmocka_unit_test_setup(an_index_with_a_damaged_head_is_made_anew, begin),
         cmocka_unit_test_setup(another_journals_index_is_not_taken, begin),
+        cmocka_unit_test_setup(an_index_of_the_round_before_is_not_taken, begin),
         cmocka_unit_test_setup(no_proof_is_made_of_a_journal_that_does_not_verify, begin),
         cmocka_unit_test_setup(a_record_that_is_another_now_is_not_handed_out, begin),
         cmocka_unit_test_setup(a_store_that_fails_is_an_error_and_leaves_nothing, begin),

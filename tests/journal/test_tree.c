@@ -344,6 +344,11 @@ static void a_path_is_of_one_place(void **state)
     for (uint64_t at = 0; at < 128; at++)
         assert_int_equal(tree_consistency_check(&p, at, 100, older, root),
                          at == 40 ? DP_OK : DP_ERR_MISMATCH);
+    /* the path of a tree of four is no path of one of eight with the same root */
+    naive_root(0, 4, root);
+    assert_int_equal(tree_inclusion(&nodes, 0, 4, &p), DP_OK);
+    assert_int_equal(tree_inclusion_check(&p, 0, 4, leaves[0], root), DP_OK);
+    assert_int_equal(tree_inclusion_check(&p, 0, 8, leaves[0], root), DP_ERR_MISMATCH);
     p.n = TREE_DEPTH_MAX + 1;
     assert_int_equal(tree_inclusion_check(&p, 40, 100, leaves[40], root), DP_ERR_MISMATCH);
     assert_int_equal(tree_consistency_check(&p, 40, 100, older, root), DP_ERR_MISMATCH);
