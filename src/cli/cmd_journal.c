@@ -579,19 +579,23 @@ static int cmd_head(const struct journal_options *o)
     return status;
 }
 
-/* `check` of a directory is of a journal, of anything else of a proof. */
-static bool names_directory(int argc, char **argv)
+/* `check` of a directory is of a journal; of anything else, where a key is trusted, of a proof. */
+static bool is_about_proof(int argc, char **argv)
 {
+    const char *named = NULL;
+    bool trusted = false;
     struct stat st;
     for (int i = 2; i < argc; i++) {
-        if (strcmp(argv[i], "--json") == 0)
-            continue;
-        if (argv[i][0] == '-' && argv[i][1] != '\0')
+        bool option = argv[i][0] == '-' && argv[i][1] != '\0';
+        trusted = trusted || strcmp(argv[i], "--trust") == 0;
+        if (option && strcmp(argv[i], "--json") != 0)
             i++; /* and its value */
-        else
-            return stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode);
+        else if (!option && named == NULL)
+            named = argv[i];
     }
-    return true; /* nothing is named: usage says what is wanted */
+    if (named == NULL)
+        return trusted;
+    return stat(named, &st) == 0 ? !S_ISDIR(st.st_mode) : trusted;
 }
 
 int dp_cmd_journal(int argc, char **argv)
@@ -611,7 +615,7 @@ int dp_cmd_journal(int argc, char **argv)
         return journal_acknowledge(argc - 1, argv + 1);
     if (argc >= 2 && strcmp(argv[1], "prove") == 0)
         return journal_prove(argc, argv);
-    if (argc >= 2 && strcmp(argv[1], "check") == 0 && !names_directory(argc, argv))
+    if (argc >= 2 && strcmp(argv[1], "check") == 0 && is_about_proof(argc, argv))
         return journal_check_proof(argc, argv);
     if (argc < 3 || parse(argc, argv, &o) != CLI_DONE)
         return usage(stderr, CLI_USAGE);

@@ -182,6 +182,8 @@ def where_there_is_nothing_to_prove_it_is_said(folder):
         assert done.returncode == 1 and words in done.stderr and done.stdout == '', (args, done)
     done = journal('check', f'{folder}/nowhere', '--trust', f'{folder}/journals.id')
     assert done.returncode == 1 and 'nowhere' in done.stderr, done
+    done = journal('check', f'{folder}/nowhere')
+    assert done.returncode == 1 and 'nowhere' in done.stderr, done  # as a journal's directory
     done = journal('check', f'{folder}/p4', '--trust', f'{folder}/p4')
     assert done.returncode == 1 and done.stdout == '', done
 
@@ -193,7 +195,7 @@ def wrong_usage_is_said(folder):
                  ('prove', '--from', '3', here, '--record', 'x'), ('prove', '4', here, '--to', '0'),
                  ('prove', '4', here, '--out'), ('prove', '4', here, '--qr', 'svg', '--json'),
                  ('prove', '4', here, '--out', 'a', '--out', 'b'), ('prove', '4', here, '--dance', 'x'),
-                 ('check', f'{folder}/p4'), ('check', f'{folder}/p4', '--trust'),
+                 ('check', f'{folder}/p4'), ('check', '--trust', f'{folder}/journals.id'), ('check', f'{folder}/p4', '--trust'),
                  ('check', f'{folder}/p4', f'{folder}/p5', '--trust', f'{folder}/journals.id'),
                  ('check', f'{folder}/p4', '--trust', f'{folder}/journals.id', '--out', 'x')):
         done = journal(*args)

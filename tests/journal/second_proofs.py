@@ -23,7 +23,7 @@ def head_of(word):
 
 def rules_of_the_document():
     with open(os.path.join(root, "docs/PROTOCOL.journal"), encoding="utf-8") as f:
-        section = f.read().split("\n9. Proofs\n")[1]
+        section = f.read().split("\n9. Proofs\n")[1].split("\n10. ")[0]
     table = re.findall(r"^    ([a-z]+-[a-z]+)  ", section, re.M)
     return set(table) | set(re.findall(r"(?:given|\(section 8\)):\s+([a-z]+-[a-z]+)", section))
 

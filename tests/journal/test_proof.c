@@ -11,6 +11,7 @@
 
 #include "base/limits.h"
 #include "forge.h"
+#include "journal/archive.h"
 #include "journal/tree.h"
 #include "proofs.h"
 
@@ -439,6 +440,44 @@ static void an_unsigned_checkpoint_proves_nothing(void **state)
     proofs_remove(&q);
 }
 
+/* The first segment is an archive now; records in it are proven and handed out as before. */
+static void an_archived_segment_is_read_as_well(void **state)
+{
+    static struct proofs q;
+    static uint8_t packed[DP_JOURNAL_ARCHIVE_BYTES];
+    uint8_t record[DP_JOURNAL_RECORD_MAX], again[DP_JOURNAL_RECORD_MAX];
+    struct dp_store store;
+    struct node *segment;
+    char path[96];
+    size_t packed_n, n, again_n;
+    int file;
+    (void)state;
+    proofs_make(&q);
+    store = memstore_store(&q.w.mem);
+    segment = memstore_segment(&q.w.mem, 1);
+    assert_int_equal(proofs_open(&q, 0), DP_OK);
+    assert_int_equal(proofs_inclusion(&q, 4, &other), DP_OK);
+    assert_int_equal(dp_prover_record(q.prover, 4, record, sizeof record, &n), DP_OK);
+    assert_int_equal(archive_pack(segment->data, segment->n, packed, sizeof packed, &packed_n),
+                     DP_OK);
+    (void)snprintf(path, sizeof path, "%s/seg-00000001.dpj.zst",
+                   q.w.mem.nodes[segment->parent].name);
+    assert_int_equal(store.ops->create(store.ctx, path, 0, &file), DP_OK);
+    assert_int_equal(store.ops->write_at(store.ctx, file, 0, packed, packed_n), DP_OK);
+    segment->here = false;
+    for (int anew = 0; anew < 2; anew++) {
+        assert_int_equal(proofs_open(&q, 0), DP_OK);
+        assert_int_equal(proofs_inclusion(&q, 4, &f), DP_OK);
+        assert_int_equal(f.n, other.n);
+        assert_memory_equal(f.p, other.p, f.n);
+        assert_int_equal(dp_prover_record(q.prover, 4, again, sizeof again, &again_n), DP_OK);
+        assert_int_equal(again_n, n);
+        assert_memory_equal(again, record, n);
+        memstore_file(&q.index, "tree")->here = false;
+    }
+    proofs_remove(&q);
+}
+
 static void there_must_be_one_journal(void **state)
 {
     static struct memstore empty;
@@ -471,6 +510,7 @@ int main(void)
         cmocka_unit_test_setup(a_record_that_is_another_now_is_not_handed_out, begin),
         cmocka_unit_test_setup(a_store_that_fails_is_an_error_and_leaves_nothing, begin),
         cmocka_unit_test_setup(an_unsigned_checkpoint_proves_nothing, begin),
+        cmocka_unit_test_setup(an_archived_segment_is_read_as_well, begin),
         cmocka_unit_test_setup(there_must_be_one_journal, begin),
     };
     dp_log_set(NULL, NULL, DP_LOG_ERROR);
