@@ -300,6 +300,9 @@ dp_side_look(const struct dp_store *store, const uint8_t journal[16],
  * key of that generation (any more). */
 DP_PUBLIC DP_MUST_USE int dp_side_unwrap(struct dp_hsm *hsm, const struct dp_side_found *found,
                                          uint8_t *out, size_t max, size_t *n);
+/* How many track 2 are wanted, and how many were dropped but can still be read by whoever has the
+ * key: those wait for a shred, also after a restart. */
+DP_PUBLIC void dp_side_track2(const struct dp_journal *j, uint32_t *wanted, uint32_t *dropped);
 /* Survivors under a new key, SHRED record, old key destroyed. */
 DP_PUBLIC DP_MUST_USE int dp_side_shred(struct dp_journal *j);
 

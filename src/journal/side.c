@@ -163,6 +163,7 @@ static void see_item(struct side *s, const struct side_item *item, uint64_t offs
     for (uint32_t i = 0; item->kind == KIND_DROPPED && i < s->n; i++)
         if (memcmp(s->entries[i].tx, item->tx, sizeof item->tx) == 0 &&
             memcmp(s->entries[i].salt, item->salt, sizeof item->salt) == 0) {
+            s->track2_dropped += s->entries[i].kind == DP_SIDE_TRACK2;
             forget(s, &s->entries[i]);
             return;
         }
@@ -426,6 +427,14 @@ int dp_side_drop(struct dp_journal *j, const uint8_t tx[16], enum dp_side_kind k
 
 /* ---- shredding ---- */
 
+void dp_side_track2(const struct dp_journal *j, uint32_t *wanted, uint32_t *dropped)
+{
+    *wanted = 0;
+    *dropped = j->side.track2_dropped;
+    for (uint32_t i = 0; i < j->side.n; i++)
+        *wanted += j->side.entries[i].kind == DP_SIDE_TRACK2;
+}
+
 /* The next generation's key; one that an interrupted shred made is used. */
 static int next_generation(struct dp_journal *j, uint32_t *generation)
 {
@@ -530,6 +539,7 @@ int dp_side_shred(struct dp_journal *j)
         s->index = end.index;
         s->generation = generation;
         s->dirty = false;
+        s->track2_dropped = 0;
         err = record_shred(j, old_generation, generation);
     }
     if (err != DP_OK)

@@ -25,7 +25,8 @@ struct side {
     int file; /* -1: none */
     uint32_t generation, index;
     uint64_t offset;
-    bool dirty; /* written and not flushed */
+    bool dirty;              /* written and not flushed */
+    uint32_t track2_dropped; /* still under this generation's key */
     uint32_t n;
     struct side_entry entries[DP_JOURNAL_SIDE_MAX];
 };

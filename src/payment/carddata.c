@@ -93,15 +93,23 @@ void message_card_wipe(struct message_card *c)
     dp_wipe(c, sizeof *c);
 }
 
+static void drop(struct dp_payment *p, const uint8_t tx[16], enum dp_side_kind kind)
+{
+    int err = dp_side_drop(p->journal, tx, kind);
+    if (err == DP_OK || err == DP_ERR_NOT_FOUND)
+        return;
+    dp_log(DP_LOG_ERROR, "sealed card data could not be dropped: %s; nothing may go on",
+           dp_strerr(err));
+    p->stopped = true;
+}
+
 void card_data_drop(struct dp_payment *p, const uint8_t tx[16])
 {
-    static const enum dp_side_kind kinds[] = {DP_SIDE_PAN, DP_SIDE_TRACK2};
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        int err = dp_side_drop(p->journal, tx, kinds[i]);
-        if (err < 0 && err != DP_ERR_NOT_FOUND) {
-            dp_log(DP_LOG_ERROR, "sealed card data could not be dropped: %s; nothing may go on",
-                   dp_strerr(err));
-            p->stopped = true;
-        }
-    }
+    drop(p, tx, DP_SIDE_PAN);
+    drop(p, tx, DP_SIDE_TRACK2);
+}
+
+void track2_drop(struct dp_payment *p, const uint8_t tx[16])
+{
+    drop(p, tx, DP_SIDE_TRACK2);
 }

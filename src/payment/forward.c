@@ -135,6 +135,25 @@ static bool give_up(struct dp_payment *p)
     return true;
 }
 
+/* After authorisation nobody may have track 2 any more: when the last deferred payment that has one
+ * is answered, or the rest must wait for the network, its key is destroyed. What else is in the
+ * side store waits for the settlement. */
+static void shred_track2(struct dp_payment *p)
+{
+    uint32_t wanted, dropped;
+    if (p->stopped || p->journal_err < 0) /* there may be none */
+        return;
+    dp_side_track2(p->journal, &wanted, &dropped);
+    if (dropped == 0 || (wanted > 0 && p->link_up))
+        return;
+    if (p->shred_failed || p->door.state != DOOR_IDLE)
+        return;
+    p->shred_failed = dp_side_shred(p->journal) < 0;
+    if (p->shred_failed)
+        dp_log(DP_LOG_WARNING, "track 2 of what was answered could not be shredded");
+    (void)bind_all(p); /* a journal that is at its end shows here */
+}
+
 void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
 {
     struct dp_acquirer_job job;
@@ -152,6 +171,7 @@ void forward_tick(struct dp_payment *p, int64_t now, int64_t *wait)
         }
         return;
     }
+    shred_track2(p);
     if (!p->link_up || p->held || p->door.state != DOOR_IDLE)
         return; /* the payment at the door has the link to itself */
     memset(&job, 0, sizeof job);
@@ -179,11 +199,13 @@ void forward_drop_leftovers(struct dp_payment *p)
             e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED || e->mode == DP_MODE_ONLINE;
         if (!e->is_reversal && kept && nothing_pending(e))
             card_data_drop(p, e->tx);
+        else if (!e->is_reversal && e->authorised)
+            track2_drop(p, e->tx);
     }
 }
 
-/* Card data is kept until its last message is answered, no longer. The answer is durable first: a
- * crash in between must find what a repeat needs. */
+/* Card data is kept until its last message is answered, track 2 until the issuer answers, no
+ * longer. The answer is durable first: a crash in between must find what a repeat needs. */
 static void answered_job(struct dp_payment *p, const struct dp_acquirer_answer *answer)
 {
     struct dp_record r;
@@ -198,6 +220,8 @@ static void answered_job(struct dp_payment *p, const struct dp_acquirer_answer *
     e = index_by_tx(&p->index, answer->tx);
     if (e != NULL && nothing_pending(e))
         card_data_drop(p, answer->tx);
+    else if (answer->kind == DP_ACQUIRER_DEFERRED)
+        track2_drop(p, answer->tx);
 }
 
 static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answer *answer)
@@ -222,7 +246,8 @@ static void answered_totals(struct dp_payment *p, const struct dp_acquirer_answe
         result.asked = false;
         result.reason = DP_REASON_UNKNOWN;
     } else if (result.in_balance) {
-        if (dp_side_shred(p->journal) < 0)
+        p->shred_failed = dp_side_shred(p->journal) < 0;
+        if (p->shred_failed)
             dp_log(DP_LOG_WARNING, "the side store could not be shredded; it is tried again");
         p->round_over = true;
         (void)end_round(p); /* settled it is, whatever comes of this */

@@ -249,6 +249,7 @@ static void see_forwarded(struct index *x, struct round *round, const struct dp_
         e->open_stan = 0;
     else if (r->stan != 0 && e->stan != r->stan && e->mode != DP_MODE_DEFERRED)
         return; /* of a message that the payment does not hang on */
+    e->authorised = e->mode == DP_MODE_DEFERRED && r->mti == AUTHORISATION && r->result == ACCEPTED;
     if (r->mti != AUTHORISATION || r->result != ACCEPTED) /* else its completion is still to come */
         e->forward = r->result == ACCEPTED ? DP_FORWARD_ACCEPTED : DP_FORWARD_DECLINED;
     e->stan = r->stan;

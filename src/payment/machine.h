@@ -24,6 +24,7 @@ struct entry {
     enum dp_reason reason;
     enum dp_forward_state forward;
     bool done, reversed, is_reversal, pending_signature, has_card_hash, degraded;
+    bool authorised;    /* deferred: the issuer has answered, a completion is still to come */
     uint32_t open_stan; /* a REQUESTED that nothing has closed yet; 0: none */
     int64_t wall_ms;
     uint64_t headroom_amount, headroom_count;
@@ -106,6 +107,7 @@ struct dp_payment {
     bool archiving;            /* there may be segments that the collector has */
     int64_t signature_due_ms;  /* when a signature that waits is written; 0: none waits */
     bool round_over;           /* settled in balance, and its epoch key is still there */
+    bool shred_failed;         /* tried again at the next start or settlement */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
     int begin_err;             /* of the acquirer's making, while the journal opens */
     uint32_t next_link_id;
@@ -212,6 +214,8 @@ void message_card_wipe(struct message_card *c);
 /* Nothing of tx's card is needed any more: unreadable after the next shred. A failure is fail-stop.
  */
 void card_data_drop(struct dp_payment *p, const uint8_t tx[16]);
+/* ... of its track 2: its authorisation is answered. */
+void track2_drop(struct dp_payment *p, const uint8_t tx[16]);
 
 /* ---- forward.c ---- */
 void forward_answer(struct dp_payment *p, const struct dp_acquirer_answer *answer);

@@ -112,6 +112,10 @@ def seen_while_it_lasts(w):
     same("state", told[0].get("state"), "approved")
 
 
+def side_store(w):
+    return set(glob.glob(os.path.join(w.journals, "**", "side", "gen-*"), recursive=True))
+
+
 def a_round(w):
     """Each way a payment can end, network cut included, so that every kind of file is written."""
     readable = False
@@ -128,7 +132,8 @@ def a_round(w):
     readable = memory.may_be_read(w)
     if readable:
         seen_while_it_lasts(w)
-        assert not in_memory(w, "cda-online")
+        found = in_memory(w, "cda-online")
+        assert not found, f"in memory after L-1: {found}"
     else:
         print("# skipped: the memory of doorpayd's processes may be read by root only")
         paid("cda-online", "20.00", "L-1")
@@ -138,13 +143,16 @@ def a_round(w):
     paid("cda-offline", "9.00", "L-4", mode="offline-approved")
     paid("cda-online", "10.00", "L-5", mode="deferred")
     assert not hits(w), "while card data waits for the network: " + str(hits(w))
-    if readable:
-        w.network_up()
-        w.wait_forwarded()
-        found = in_memory(w, "cda-offline", "cda-online")
-        assert not found, f"in memory when all was sent: {found}"
-        w.network_down()
-        paid("cda-online", "11.00", "L-6", mode="deferred")
+    generations = side_store(w)
+    w.network_up()
+    w.wait_forwarded()
+    found = in_memory(w, "cda-offline", "cda-online") if readable else []
+    assert not found, f"in memory when all was sent: {found}"
+    wait_for("the end of the answered track 2", lambda: not generations & side_store(w))
+    ends = [r["type"] for r in e2e.records(w) if r["type"] in ("SHRED", "SETTLED")]
+    same("what ended by then", ends, ["SHRED"])
+    w.network_down()
+    paid("cda-online", "11.00", "L-6", mode="deferred")
     w.kill("card")
     w.kill("vault")
     w.wait_reader()

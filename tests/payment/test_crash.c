@@ -198,6 +198,7 @@ static void goes_out(struct world *w)
     world_books(w, &b);
     assert_int_equal(b.open, 0);
     assert_int_equal(b.closed_more, 0);
+    assert_false(b.track2_wanted || b.track2_left); /* gone before the round is */
     dp_payment_settle(w->p, 9);
     assert_int_equal(world_mti(w), 1520);
     assert_true(world_answer(w, 500));

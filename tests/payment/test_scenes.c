@@ -202,6 +202,81 @@ static void deferred_payment_is_kept_and_asked_for_later(void **state)
     assert_int_equal(b.last_forwarded.stan, b.last_requested.stan);
 }
 
+/* Wraps something under a generation's key: it is there, or destroyed. */
+static bool key_is_there(uint32_t generation)
+{
+    const struct dp_bytes any = {(const uint8_t *)"any", 3};
+    uint8_t out[64];
+    size_t n = 0;
+    int err = dp_hsm_wrap(w.hsm, generation, any, any, out, sizeof out, &n);
+    assert_true(err == DP_OK || err == DP_ERR_NOT_FOUND);
+    return err == DP_OK;
+}
+
+static void track_2_is_shredded_when_its_payment_was_answered(void **state)
+{
+    struct books b;
+    uint32_t generation = 0;
+    (void)state;
+    assert_int_equal(dp_hsm_wrap_generation(w.hsm, &generation), DP_OK);
+    for (uint64_t i = 1; i <= 2; i++) {
+        world_pay(&w, i, i == 1 ? "S1" : "S2", 100);
+        world_tap_deferred(&w);
+        w.card_hash[0]++;
+        w.atc++;
+    }
+    (void)dp_payment_tick(w.p);
+    world_books(&w, &b);
+    assert_int_equal(b.shreds, 0); /* both are wanted */
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_true(world_answer(&w, 0));
+    (void)dp_payment_tick(w.p); /* the other one goes */
+    world_books(&w, &b);
+    assert_int_equal(b.shreds, 0);
+    assert_true(world_answer(&w, 116));
+    assert_true(key_is_there(generation));
+    (void)dp_payment_tick(w.p);
+    assert_balanced(&b);
+    assert_int_equal(b.shreds, 1);
+    assert_int_equal(b.survivors, 0);
+    assert_true(b.fresh);
+    assert_int_equal(b.settled, 0);
+    assert_false(key_is_there(generation));
+    assert_true(key_is_there(generation + 1));
+    (void)dp_payment_tick(w.p);
+    world_books(&w, &b);
+    assert_int_equal(b.shreds, 1); /* once */
+}
+
+/* The network is gone again before the second one: the first one's does not wait for it. */
+static void answered_track_2_does_not_wait_for_one_that_has_no_network(void **state)
+{
+    struct books b;
+    (void)state;
+    for (uint64_t i = 1; i <= 2; i++) {
+        world_pay(&w, i, i == 1 ? "S1" : "S2", 100);
+        world_tap_deferred(&w);
+        w.card_hash[0]++;
+        w.atc++;
+    }
+    link_up();
+    (void)dp_payment_tick(w.p);
+    assert_true(world_answer(&w, 0));
+    dp_payment_link_up(w.p, false);
+    (void)dp_payment_tick(w.p);
+    world_books(&w, &b);
+    assert_int_equal(b.shreds, 1);
+    assert_int_equal(b.survivors, 2); /* of the second: card number and track 2 */
+    link_up();
+    world_forward_all(&w, 0);
+    (void)dp_payment_tick(w.p);
+    assert_balanced(&b);
+    assert_int_equal(b.shreds, 2);
+    assert_int_equal(b.survivors, 0);
+    assert_int_equal(world_status(&w, "S2").forward, DP_FORWARD_ACCEPTED);
+}
+
 static void deferred_payment_declined_later_is_not_paid(void **state)
 {
     struct dp_pay_result r;
@@ -1083,6 +1158,9 @@ static void deferred_payment_under_dual_message_is_forwarded_once(void **state)
     assert_int_equal(t.totals.forwarded_n, 0);
     (void)dp_payment_tick(w.p);
     assert_int_equal(world_mti(&w), 1220);
+    world_books(&w, &b);
+    assert_int_equal(b.shreds, 1); /* authorised: no track 2 any more, only what the 1220 needs */
+    assert_int_equal(b.survivors, 1);
     assert_true(world_answer(&w, 0));
     assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
     dp_payment_totals(w.p, &t);
@@ -1091,6 +1169,40 @@ static void deferred_payment_under_dual_message_is_forwarded_once(void **state)
     assert_int_equal(t.sales_n, 1);
     assert_balanced(&b);
     assert_int_equal(b.forwarded, 2);
+}
+
+/* The power goes after the answer to the 1100: it is durable, what follows from it may be or not.
+ */
+static void authorised_track_2_is_shredded_after_a_power_cut(void **state)
+{
+    struct books b;
+    (void)state;
+    w.params->acquirer.message = DP_MESSAGE_DUAL;
+    world_kill(&w);
+    for (uint32_t i = 1; i <= 8; i++) {
+        char service[4];
+        (void)snprintf(service, sizeof service, "S%u", i);
+        world_pay(&w, i, service, 100);
+        world_tap_deferred(&w);
+        w.card_hash[0]++;
+        w.atc++;
+        link_up();
+        (void)dp_payment_tick(w.p);
+        assert_int_equal(world_mti(&w), 1100);
+        assert_true(world_answer(&w, 0));
+        w.mem.dead = true;
+        world_power_on(&w, i);
+        (void)dp_payment_tick(w.p);
+        world_books(&w, &b);
+        assert_int_equal(b.shreds, i);
+        assert_int_equal(b.survivors, 1);
+        assert_false(b.track2_left);
+        link_up();
+        world_forward_all(&w, 0);
+        assert_int_equal(world_status(&w, service).forward, DP_FORWARD_ACCEPTED);
+        dp_payment_link_up(w.p, false);
+    }
+    assert_balanced(&b);
 }
 
 /* A11: what does not sign the cryptogram's kind approves nothing without a link. */
@@ -1459,6 +1571,8 @@ int main(void)
         TEST(card_refuses_after_the_issuer_approved_and_the_money_is_taken_back),
         TEST(offline_payment_is_approved_advised_and_its_card_data_dropped),
         TEST(deferred_payment_is_kept_and_asked_for_later),
+        TEST(track_2_is_shredded_when_its_payment_was_answered),
+        TEST(answered_track_2_does_not_wait_for_one_that_has_no_network),
         TEST(deferred_payment_declined_later_is_not_paid),
         TEST(deferred_request_without_answer_is_reversed_and_asked_under_a_new_stan),
         TEST(deferred_payment_past_its_time_is_given_up),
@@ -1498,6 +1612,7 @@ int main(void)
         TEST(held_messages_stay_until_released),
         TEST(dual_message_is_completed_by_an_advice_under_the_same_numbers),
         TEST(deferred_payment_under_dual_message_is_forwarded_once),
+        TEST(authorised_track_2_is_shredded_after_a_power_cut),
         TEST(less_than_cda_is_not_approved_without_a_link),
         TEST(failed_authentication_is_not_deferred),
         TEST(failed_checks_in_the_tvr_are_not_deferred),

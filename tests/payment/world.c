@@ -611,6 +611,7 @@ static void read_outcome(struct reading *x, const struct dp_record *r)
 {
     x->b->outcomes++;
     x->b->last_outcome = *r;
+    x->b->track2_wanted |= r->has_track_commitment;
     done(x, r->tx);
     if (r->stan != 0 && r->mode != DP_MODE_OFFLINE)
         note(x, r->tx, r->stan, false);
@@ -650,12 +651,21 @@ static void read_record(void *user, const struct dp_record *r)
     case DP_RECORD_FORWARDED:
         b->forwarded++;
         b->last_forwarded = *r;
+        if (b->track2_wanted && (r->stan == 0 || r->mti == 1100 || r->mti == 1200)) {
+            b->track2_wanted = false;
+            b->track2_left = true;
+        }
         if (r->mti != 1220) /* a completion bears the STAN of a request that is closed */
             note(x, r->tx, r->stan, false);
         break;
     case DP_RECORD_SETTLED:
         b->settled++;
         b->round_over |= strcmp(r->action_code, "500") == 0;
+        break;
+    case DP_RECORD_SHRED:
+        b->shreds++;
+        b->survivors = r->shred.survivors;
+        b->track2_left = false;
         break;
     case DP_RECORD_KEY_ROTATE:
         b->rotated++;

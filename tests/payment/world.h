@@ -111,6 +111,10 @@ struct books {
     unsigned records, intents, requested, outcomes, reversals, voids, forwarded, settled;
     bool fresh;           /* every record is bound */
     unsigned rotated;     /* KEY_ROTATE */
+    unsigned shreds;      /* SHRED */
+    uint32_t survivors;   /* ... of the last one */
+    bool track2_wanted;   /* a sealed track 2 whose authorisation is not answered */
+    bool track2_left;     /* one that was answered, with no SHRED since */
     bool round_over;      /* a batch was settled in balance, and its key has not gone since */
     unsigned open;        /* REQUESTED closed by nothing */
     unsigned closed_more; /* ... by more than one */
