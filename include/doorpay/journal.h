@@ -174,9 +174,10 @@ struct dp_journal_config {
 
 /* What was found at start. */
 struct dp_journal_opened {
-    bool created;   /* no journal was there: a new one was begun */
-    bool recovered; /* a torn batch was set aside (RECOVERY written) */
-    bool resumed;   /* from a snapshot: each was called for what stands behind it only */
+    bool created;         /* no journal was there: a new one was begun */
+    bool recovered;       /* a torn batch was set aside (RECOVERY written) */
+    bool resumed;         /* from a snapshot: each was called for what stands behind it only */
+    uint64_t signed_size; /* keyless: records that a valid signature covers */
     uint64_t records;
 };
 
@@ -194,6 +195,16 @@ DP_PUBLIC DP_MUST_USE int dp_journal_open(const struct dp_journal_config *config
                                           dp_journal_each *each, void *user,
                                           struct dp_journal_opened *opened,
                                           struct dp_journal **out);
+/*
+ * The token's keys are dead, or there is none (config's hsm may be NULL): the journal is read, and
+ * VOID alone can be appended and flushed, signed by nobody until the key works again. It binds
+ * nothing: dp_journal_checkpoint only flushes. DP_ERR_STATE: it was read, and takes nothing;
+ * DP_ERR_TAMPERED, DP_ERR_NOT_FOUND, DP_ERR_BUSY, DP_ERR_IO.
+ */
+DP_PUBLIC DP_MUST_USE int dp_journal_open_keyless(const struct dp_journal_config *config,
+                                                  dp_journal_each *each, void *user,
+                                                  struct dp_journal_opened *opened,
+                                                  struct dp_journal **out);
 DP_PUBLIC void dp_journal_free(struct dp_journal **j);
 
 /*

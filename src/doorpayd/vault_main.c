@@ -31,10 +31,14 @@
 
 #define RESERVE_BYTES  (4U * DP_JOURNAL_SEGMENT_BYTES) /* outcome, reversal and their segments */
 #define STOPPED_STATUS 3
+#define TOKEN_AGAIN_MS 30000 /* a dead key store is looked at again */
 
 struct vault {
     struct dp_channel supervisor, peers[DP_ROLES];
-    struct dp_hsm *hsm;
+    struct dp_hsm *hsm; /* NULL: dead */
+    const char *hsm_uri;
+    int64_t token_again_ms;
+    bool token_back;
     struct dp_params *params;
     struct dp_store store;
     struct dp_payment *payment;
@@ -243,7 +247,8 @@ static void sign_for_link(const struct dp_msg_digest *d)
 {
     struct dp_msg_signature s;
     memset(&s, 0, sizeof s);
-    s.ok = dp_hsm_sign(self.hsm, DP_KEY_TLS_CLIENT, d->digest, s.signature) == DP_OK;
+    s.ok = self.hsm != NULL &&
+           dp_hsm_sign(self.hsm, DP_KEY_TLS_CLIENT, d->digest, s.signature) == DP_OK;
     (void)!say(DP_ROLE_LINK, DP_MSG_SIGNATURE, &s);
 }
 
@@ -457,8 +462,13 @@ static struct dp_params *load_params(const char *path, const char *back_office)
         return NULL;
     err = dp_params_decode(set, n, point, &params, error, sizeof error);
     free(set);
-    if (err == DP_OK)
+    if (err == DP_OK && self.hsm != NULL)
         err = dp_params_accept(params, self.hsm, clock->wall_ms(clock->ctx));
+    if (params != NULL && (err == DP_ERR_TOKEN || err == DP_ERR_GONE)) {
+        dp_log(DP_LOG_ERROR, "key store: %s", dp_strerr(err));
+        dp_hsm_free(&self.hsm); /* dead: the set says who we are, and no payment is taken by it */
+        return params;
+    }
     if (err < 0) {
         dp_log(DP_LOG_ERROR, "parameter set %s refused: %s%s%s", path, dp_strerr(err),
                error[0] != '\0' ? ": " : "", error);
@@ -482,10 +492,15 @@ static bool open_payment(int argc, char **argv)
         return false;
     }
     err = dp_hsm_open(hsm, &self.hsm);
-    if (err < 0) {
+    self.hsm_uri = hsm;
+    if (err < 0 && err != DP_ERR_NOT_FOUND && err != DP_ERR_TOKEN && err != DP_ERR_GONE &&
+        err != DP_ERR_TIMEOUT && err != DP_ERR_IO) {
         dp_log(DP_LOG_ERROR, "key store: %s", dp_strerr(err));
         return false;
     }
+    if (err < 0)
+        dp_log(DP_LOG_ERROR, "key store: %s; status is answered, and no payment is taken",
+               dp_strerr(err));
     self.params = load_params(params, back_office);
     err = dp_store_fs_open(journal, &self.store);
     if (err < 0) {
@@ -523,10 +538,33 @@ static bool end_broken(void)
     return any;
 }
 
+/* A dead key store that opens again: everything begins anew, in a new process. */
+static bool token_is_back(int *wait)
+{
+    const struct dp_clock *clock = dp_clock_system();
+    int64_t now = clock->mono_ms(clock->ctx);
+    struct dp_hsm *hsm = NULL;
+    if (self.hsm != NULL)
+        return false;
+    if (self.token_again_ms == 0) /* it was tried at the start */
+        self.token_again_ms = now + TOKEN_AGAIN_MS;
+    if (*wait > TOKEN_AGAIN_MS)
+        *wait = TOKEN_AGAIN_MS;
+    if (now < self.token_again_ms)
+        return false;
+    self.token_again_ms = now + TOKEN_AGAIN_MS;
+    if (dp_hsm_open(self.hsm_uri, &hsm) < 0)
+        return false;
+    dp_hsm_free(&hsm);
+    dp_log(DP_LOG_INFO, "the key store is back");
+    self.token_back = true;
+    return true;
+}
+
 static void run(int term_fd)
 {
     int wait = 0;
-    while (!dp_payment_stopped(self.payment)) {
+    while (!dp_payment_stopped(self.payment) && !token_is_back(&wait)) {
         struct pollfd fds[5] = {{self.supervisor.fd, POLLIN, 0},
                                 {self.peers[DP_ROLE_TILL].fd, POLLIN, 0},
                                 {self.peers[DP_ROLE_CARD].fd, POLLIN, 0},
@@ -577,7 +615,7 @@ int main(int argc, char **argv)
     if (dp_channel_send(&self.supervisor, DP_MSG_VAULT_READY, &ready) < 0)
         return 0;
     run(term_fd);
-    if (dp_payment_stopped(self.payment))
+    if (dp_payment_stopped(self.payment) || self.token_back)
         status = STOPPED_STATUS;
     dp_payment_free(&self.payment);
     dp_params_free(&self.params);

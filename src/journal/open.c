@@ -419,3 +419,66 @@ int dp_journal_open(const struct dp_journal_config *config, dp_journal_each *eac
 {
     return journal_open_sized(config, DP_JOURNAL_SEGMENT_BYTES, each, user, opened, out);
 }
+
+/* ---- without a key ---- */
+
+/* What is torn wants a RECOVERY, and a round that is closed wants another: both need the key. */
+static int take_keyless(struct dp_journal *j, struct scan *s)
+{
+    int err;
+    if (s->rule != NULL)
+        return DP_ERR_TAMPERED;
+    if (s->damages_n > 0 || s->closed || !s->last.any)
+        return DP_ERR_STATE;
+    err = take_state(j, s);
+    return err == DP_OK ? take_segment(j, s) : err;
+}
+
+static int read_keyless(struct dp_journal *j, struct dp_journal_opened *opened)
+{
+    const struct dp_store *store = &j->config.store;
+    struct scan *s = NULL;
+    char path[DP_JOURNAL_NAME_MAX];
+    int err = store->ops->lock(store->ctx, "lock", &j->root_lock);
+    if (err == DP_OK)
+        err = journal_find(store, j->dir);
+    if (err == DP_OK)
+        err = store->ops->lock(store->ctx, journal_path(j->dir, "lock", path), &j->lock);
+    if (err == DP_OK)
+        err = j->config.random->fill(j->config.random->ctx, j->boot, sizeof j->boot);
+    if (err == DP_OK)
+        err = scan_new(store, NULL, j->each, j->user, &s);
+    if (err == DP_OK)
+        err = scan_run(s, j->dir);
+    if (err == DP_OK) {
+        opened->signed_size = s->signed_size;
+        opened->records = s->tree.size;
+        err = take_keyless(j, s);
+    }
+    scan_free(&s);
+    return err;
+}
+
+int dp_journal_open_keyless(const struct dp_journal_config *config, dp_journal_each *each,
+                            void *user, struct dp_journal_opened *opened, struct dp_journal **out)
+{
+    struct dp_journal *j = calloc(1, sizeof *j);
+    int err;
+    *out = NULL;
+    memset(opened, 0, sizeof *opened);
+    if (j == NULL)
+        return DP_ERR_NOMEM;
+    j->config = *config;
+    j->keyless = true;
+    j->segment_bytes = DP_JOURNAL_SEGMENT_BYTES;
+    j->each = each;
+    j->user = user;
+    j->root_lock = j->lock = j->file = j->side.file = -1;
+    err = read_keyless(j, opened);
+    j->each = NULL;
+    if (err == DP_OK)
+        *out = j;
+    else
+        dp_journal_free(&j);
+    return err;
+}

@@ -239,6 +239,8 @@ int dp_journal_append(struct dp_journal *j, struct dp_record *r)
         return DP_ERR_ARG;
     if (j->tampered && r->type == DP_RECORD_INTENT)
         return DP_ERR_TAMPERED;
+    if (j->keyless && r->type != DP_RECORD_VOID)
+        return DP_ERR_STATE;
     if (r->type == DP_RECORD_INTENT || r->type == DP_RECORD_EVIDENCE)
         err = take_room(j);
     if (err == DP_ERR_FULL)
@@ -386,7 +388,7 @@ int dp_journal_checkpoint(struct dp_journal *j)
     int err;
     if (j->stopped)
         return DP_ERR_STATE;
-    if (j->bound_size == j->tree.size)
+    if (j->bound_size == j->tree.size || j->keyless)
         return dp_journal_flush(j); /* everything is bound; the side store may wait for its flush */
     err = journal_bind(j);
     if (err == DP_OK && j->say_on) { /* the anchor died just now: that is on record before anything
@@ -433,7 +435,7 @@ int journal_put_epoch(struct dp_journal *j, enum dp_record_type type)
 int dp_journal_rotate(struct dp_journal *j)
 {
     int err;
-    if (j->stopped || j->closed || j->degraded)
+    if (j->stopped || j->closed || j->degraded || j->keyless)
         return DP_ERR_STATE;
     err = dp_journal_checkpoint(j);
     if (err == DP_OK)
@@ -463,7 +465,7 @@ int journal_finish_close(struct dp_journal *j)
 int dp_journal_close_round(struct dp_journal *j)
 {
     int err;
-    if (j->stopped || j->closed || j->degraded)
+    if (j->stopped || j->closed || j->degraded || j->keyless)
         return DP_ERR_STATE;
     memset(&j->own, 0, sizeof j->own);
     j->own.type = DP_RECORD_CLOSE;
@@ -499,7 +501,7 @@ void dp_journal_free(struct dp_journal **jj)
     if (j == NULL)
         return;
     store = &j->config.store;
-    if (!j->stopped && !j->closed && j->file >= 0 &&
+    if (!j->stopped && !j->closed && !j->keyless && j->file >= 0 &&
         (dp_journal_checkpoint(j) != DP_OK || dp_journal_flush(j) != DP_OK))
         dp_log(DP_LOG_WARNING, "journal: its end is not bound; the next start sees to it");
     side_close(j);

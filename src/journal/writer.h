@@ -39,7 +39,7 @@ struct dp_journal {
     char dir[JOURNAL_DIR_MAX];
     int root_lock, lock;
     uint8_t id[16], boot[16];
-    bool stopped, closed;
+    bool stopped, closed, keyless;
 
     /* after the last record that was appended */
     struct tree tree;

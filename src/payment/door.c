@@ -44,6 +44,8 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
     const struct dp_params *params = p->config.params;
     struct dp_acquirer_unsent unsent = {0};
     enum dp_reason offline, deferred;
+    if (p->key_dead)
+        return DP_REASON_KEY_STORE;
     if (p->journal_err < 0 && params != NULL)
         return DP_REASON_JOURNAL;
     if (params == NULL || p->acquirer == NULL)

@@ -338,7 +338,7 @@ void dp_payment_settle(struct dp_payment *p, uint64_t request)
     struct dp_acquirer_unsent unsent;
     size_t n = 0;
     if (p->acquirer == NULL || p->journal_err < 0 || p->stopped) {
-        settle_refused(p, request, DP_REASON_JOURNAL);
+        settle_refused(p, request, p->key_dead ? DP_REASON_KEY_STORE : DP_REASON_JOURNAL);
         return;
     }
     dp_acquirer_unsent(p->acquirer, &unsent);

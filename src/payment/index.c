@@ -123,6 +123,7 @@ static struct entry *add(struct index *x, const struct dp_record *r)
     e->batch = r->batch;
     e->business_date = r->business_date;
     e->wall_ms = (int64_t)r->wall_ms;
+    e->seq = r->seq;
     uint32_t b = tx_bucket(e->tx);
     e->next_tx = x->by_tx[b];
     x->by_tx[b] = i;
@@ -167,6 +168,7 @@ static void see_outcome(struct index *x, struct round *round, const struct dp_re
     e->reason = (enum dp_reason)r->reason;
     e->pending_signature = r->pending_signature;
     e->degraded = r->degraded;
+    e->seq = r->seq;
     e->wall_ms = (int64_t)r->wall_ms;
     e->headroom_amount = r->headroom_amount;
     e->headroom_count = r->headroom_count;

@@ -29,6 +29,7 @@ struct entry {
     int64_t wall_ms;
     uint64_t headroom_amount, headroom_count;
     uint32_t round;
+    uint64_t seq;                  /* of the record that says the most of it */
     int32_t next_tx, next_service; /* hash chains; -1 ends */
 };
 
@@ -101,6 +102,8 @@ struct dp_payment {
         int64_t latest_wall_ms, latest_mono_ms, open_wall_ms, open_mono_ms;
     } time; /* clock.c */
     bool link_up, reader_ok, held, stopped;
+    bool key_dead;             /* nothing can be signed: status and VOID alone */
+    uint64_t signed_size;      /* then: records that a signature covers */
     bool degraded;             /* the token's anchor is dead */
     uint64_t degraded_n;       /* payments approved since it died */
     int64_t anchor_again_ms;   /* when it is tried again */
@@ -146,6 +149,21 @@ int end_round(struct dp_payment *p);
 /* Sends p->packed; p->masked goes to the wire log. The link's number for it in *id; DP_ERR_GONE:
  * there is no link process, nothing left. */
 int send_packed(struct dp_payment *p, size_t n, uint32_t *id);
+
+/* Every record of the journal, at start; user: the machine. */
+void see_at_open(void *user, const struct dp_record *r);
+void journal_config(const struct dp_payment *p, struct dp_journal_config *c);
+
+/* ---- keyless.c ---- */
+/* Is it the token that failed? */
+bool keyless_is(int err);
+/* The journal as far as it can be had without a key; what was read of it before is forgotten.
+ * DP_ERR_NOMEM. */
+int keyless_open(struct dp_payment *p);
+/* A sale that nothing has left of, so that a VOID undoes it. */
+bool keyless_may_void(const struct dp_payment *p, const struct entry *sale);
+/* What cannot be vouched for is not said to be paid. */
+void keyless_doubt(const struct dp_payment *p, const struct entry *e, struct dp_pay_result *out);
 
 /* ---- clock.c ---- */
 void clock_begin(struct dp_payment *p); /* before the journal is read */

@@ -191,7 +191,7 @@ static int make_acquirer(struct dp_payment *p)
 
 /* Every record of the journal, at start. The acquirer's conversation belongs to a journal, whose id
  * the first record tells. */
-static void see_at_open(void *user, const struct dp_record *r)
+void see_at_open(void *user, const struct dp_record *r)
 {
     struct dp_payment *p = user;
     if (p->config.params != NULL && p->acquirer == NULL && p->begin_err == DP_OK) {
@@ -274,18 +274,25 @@ static int close_open_payments(struct dp_payment *p)
     return bind_all(p);
 }
 
+void journal_config(const struct dp_payment *p, struct dp_journal_config *c)
+{
+    memset(c, 0, sizeof *c);
+    c->store = p->config.store;
+    c->hsm = p->config.hsm;
+    c->clock = p->config.clock;
+    c->random = p->config.random;
+    memcpy(c->software_digest, p->config.software_digest, sizeof c->software_digest);
+    c->reserve_bytes = p->config.reserve_bytes;
+}
+
 static int open_journal(struct dp_payment *p)
 {
     struct dp_journal_config c;
     struct dp_journal_opened opened = {0};
     int err;
-    memset(&c, 0, sizeof c);
-    c.store = p->config.store;
-    c.hsm = p->config.hsm;
-    c.clock = p->config.clock;
-    c.random = p->config.random;
-    memcpy(c.software_digest, p->config.software_digest, sizeof c.software_digest);
-    c.reserve_bytes = p->config.reserve_bytes;
+    if (p->config.hsm == NULL)
+        return DP_ERR_TOKEN;
+    journal_config(p, &c);
     err = dp_journal_open(&c, see_at_open, p, &opened, &p->journal);
     if (err < 0) {
         dp_log(DP_LOG_ERROR, "journal: %s; no payment is taken", dp_strerr(err));
@@ -320,6 +327,7 @@ static int begin(struct dp_payment *p)
 int dp_payment_open(const struct dp_payment_config *config, struct dp_payment **out)
 {
     struct dp_payment *p = calloc(1, sizeof *p);
+    int err;
     if (p == NULL)
         return DP_ERR_NOMEM;
     p->config = *config;
@@ -335,7 +343,12 @@ int dp_payment_open(const struct dp_payment_config *config, struct dp_payment **
             dp_log(DP_LOG_ERROR, "payments cannot begin: %s", dp_strerr(p->journal_err));
     }
     *out = p;
-    return DP_OK;
+    if (!keyless_is(p->journal_err))
+        return DP_OK;
+    err = keyless_open(p);
+    if (err < 0)
+        dp_payment_free(out);
+    return err;
 }
 
 void dp_payment_free(struct dp_payment **pp)
@@ -377,6 +390,8 @@ static const char *trouble(const struct dp_payment *p)
         return "the journal is older than the key store says: no payment until it is examined";
     if (p->journal_err == DP_ERR_TAMPERED)
         return "the journal was tampered with: no payment until it is examined";
+    if (p->key_dead)
+        return "the key store is dead: no payments; what was paid is kept: bring the device back";
     if (p->journal_err < 0)
         return "the journal cannot be opened";
     if (p->config.params == NULL)

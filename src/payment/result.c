@@ -63,6 +63,7 @@ void result_of(const struct dp_payment *p, const struct entry *e, struct dp_pay_
         memcpy(out->merchant_name, params->terminal.merchant_name, sizeof out->merchant_name);
     }
     headroom(p, &out->headroom);
+    keyless_doubt(p, e, out);
 }
 
 void refuse(struct dp_payment *p, uint64_t request, enum dp_reason reason)

@@ -108,7 +108,7 @@ static int undo(struct dp_payment *p, const struct entry *entry, const struct dp
         err = bind_all(p);
     if (err < 0)
         p->stopped = true;
-    else if (local)
+    else if (local && !p->key_dead)
         card_data_drop(p, tx); /* only now: until VOID is durable the sale may have to be sent */
     return err;
 }
@@ -132,11 +132,15 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
         p->config.ops.result(p->config.ops.ctx, request, &result);
         return;
     }
-    if (p->journal_err < 0 || p->config.params == NULL) {
+    sale = index_by_tx(&p->index, q->original_tx);
+    if (p->key_dead && !keyless_may_void(p, sale)) {
+        refuse(p, request, sale == NULL ? DP_REASON_NOT_FOUND : DP_REASON_KEY_STORE);
+        return;
+    }
+    if ((p->journal_err < 0 && !p->key_dead) || p->config.params == NULL) {
         refuse(p, request, p->config.params == NULL ? DP_REASON_PARAMS : DP_REASON_JOURNAL);
         return;
     }
-    sale = index_by_tx(&p->index, q->original_tx);
     why = obstacle(p, sale, q);
     if (why == DP_REASON_NONE && p->pending.busy && p->pending.is_totals)
         why = DP_REASON_BUSY; /* a reversal more would put the totals out of balance */

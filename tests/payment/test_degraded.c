@@ -197,6 +197,129 @@ static void a_round_that_is_settled_gets_its_key_later(void **state)
     assert_int_equal(b.rotated, 1);
 }
 
+/* ---- the keys are dead ---- */
+
+static void a_dead_key_leaves_status_alone(void **state)
+{
+    (void)state;
+    (void)pays(1, "S1");
+    (void)dp_payment_tick(w.p);
+    w.now += 1000;
+    (void)dp_payment_tick(w.p); /* its signature is on the disk */
+    world_kill_token(&w, "* 1 remove\n");
+    assert_false(diagnose().journal_ok);
+    assert_non_null(strstr(diagnose().trouble, "key store is dead"));
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_APPROVED);
+    world_pay(&w, 2, "S2", 1000);
+    assert_refused(2, DP_REASON_KEY_STORE);
+    dp_payment_link_up(w.p, true); /* nothing is forwarded by a device that cannot record it */
+    (void)dp_payment_tick(w.p);
+    assert_int_equal(world_mti(&w), 0);
+    dp_payment_settle(w.p, 3);
+    assert_false(w.settled.asked);
+    assert_string_equal(dp_reason_name(w.settled.reason), "key_store");
+    assert_false(dp_payment_stopped(w.p));
+}
+
+static void without_any_key_store_status_is_answered_too(void **state)
+{
+    (void)state;
+    (void)pays(1, "S1");
+    dp_payment_free(&w.p);
+    dp_hsm_free(&w.hsm);
+    world_open(&w);
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_APPROVED);
+    world_pay(&w, 2, "S2", 1000);
+    assert_refused(2, DP_REASON_KEY_STORE);
+    dp_payment_free(&w.p);
+    assert_int_equal(dp_hsm_open(w.uri, &w.hsm), DP_OK);
+    world_open(&w);
+    assert_false(pays(3, "S3")->degraded);
+}
+
+/* The key goes in the middle of a payment: nobody may say paid or not paid until it is back. */
+static void what_nothing_vouches_for_is_not_said_to_be_paid(void **state)
+{
+    (void)state;
+    (void)pays(1, "S1");
+    world_kill_token(&w, "sign 2 remove\n");
+    w.card_hash[0]++;
+    world_pay(&w, 2, "S2", 1000);
+    world_tap_offline(&w);
+    assert_int_equal(world_result(&w, 2)->state, DP_PAY_UNKNOWN);
+    assert_true(dp_payment_stopped(w.p));
+    world_kill_token(&w, "* 1 remove\n");
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_APPROVED);
+    assert_int_equal(world_status(&w, "S2").state, DP_PAY_UNKNOWN);
+    assert_string_equal(dp_reason_name(world_status(&w, "S2").reason), "key_store");
+    world_kill_token(&w, NULL);
+    assert_int_equal(world_status(&w, "S2").state, DP_PAY_APPROVED);
+}
+
+static void a_payment_in_flight_stays_open_until_the_key_is_back(void **state)
+{
+    struct books b;
+    (void)state;
+    world_pay(&w, 1, "S1", 1000);
+    world_kill_token(&w, "sign 1 wear\n");
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_UNKNOWN);
+    world_kill_token(&w, NULL);
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_DECLINED);
+    world_books(&w, &b);
+    assert_true(b.fresh);
+    assert_int_equal(b.intents_open, 0);
+}
+
+static void what_never_left_can_be_made_void_without_a_key(void **state)
+{
+    struct dp_verify_result v;
+    struct books b;
+    uint8_t deferred[16], offline[16];
+    (void)state;
+    world_pay(&w, 1, "S1", 1000);
+    world_tap_deferred(&w);
+    memcpy(deferred, world_result(&w, 1)->tx, sizeof deferred);
+    memcpy(offline, pays(2, "S2")->tx, sizeof offline);
+    world_kill_token(&w, "* 1 remove\n");
+    world_reverse(&w, 3, "S3", deferred);
+    assert_int_equal(world_result(&w, 3)->state, DP_PAY_APPROVED);
+    assert_int_equal(world_result(&w, 3)->mode, DP_MODE_VOID);
+    assert_true(world_status(&w, "S1").reversed);
+    world_reverse(&w, 4, "S4", offline); /* may have left: only a message takes it back */
+    assert_refused(4, DP_REASON_KEY_STORE);
+    world_kill_token(&w, NULL);
+    assert_true(world_status(&w, "S1").reversed);
+    assert_int_equal(verdict(&v), DP_VERDICT_FRESH);
+    world_books(&w, &b);
+    assert_int_equal(b.voids, 1);
+}
+
+static void without_a_key_nothing_but_a_void_is_written(void **state)
+{
+    struct dp_journal_config c;
+    struct dp_journal_opened opened;
+    struct dp_journal *j = NULL;
+    struct dp_record r;
+    (void)state;
+    (void)pays(1, "S1");
+    dp_payment_free(&w.p);
+    memset(&c, 0, sizeof c);
+    c.store = memstore_store(&w.mem);
+    c.clock = &w.clock;
+    c.random = &w.random;
+    assert_int_equal(dp_journal_open_keyless(&c, NULL, NULL, &opened, &j), DP_OK);
+    assert_int_equal(opened.signed_size, opened.records);
+    memset(&r, 0, sizeof r);
+    r.type = DP_RECORD_TIME_SYNC;
+    assert_int_equal(dp_journal_append(j, &r), DP_ERR_STATE);
+    r.type = DP_RECORD_INTENT;
+    assert_int_equal(dp_journal_append(j, &r), DP_ERR_STATE);
+    assert_int_equal(dp_journal_rotate(j), DP_ERR_STATE);
+    assert_int_equal(dp_journal_close_round(j), DP_ERR_STATE);
+    dp_journal_free(&j);
+    world_open(&w);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -208,6 +331,12 @@ int main(void)
         TEST(an_anchor_that_works_again_ends_it),
         TEST(it_is_not_tried_with_a_payment_at_the_door),
         TEST(a_round_that_is_settled_gets_its_key_later),
+        TEST(a_dead_key_leaves_status_alone),
+        TEST(without_any_key_store_status_is_answered_too),
+        TEST(what_nothing_vouches_for_is_not_said_to_be_paid),
+        TEST(a_payment_in_flight_stays_open_until_the_key_is_back),
+        TEST(what_never_left_can_be_made_void_without_a_key),
+        TEST(without_a_key_nothing_but_a_void_is_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
