@@ -20,7 +20,7 @@ static struct enrol_wanted wanted = {
     .tid = "DP000001",
     .authority = {seed_authority, sizeof seed_authority},
 };
-static char pem[2 * ENROL_FILE_MAX], again[2 * ENROL_FILE_MAX];
+static char pem[ENROL_PEM_MAX], again[ENROL_PEM_MAX];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {

@@ -5,7 +5,8 @@
 
 #include <doorpay/base.h>
 
-#define ENROL_FILE_MAX 32768 /* bytes of a file of certificates */
+#define ENROL_FILE_MAX 15000 /* bytes of a file of certificates that came */
+#define ENROL_PEM_MAX  30000 /* of the same in PEM; two of these are less than doorpayd reads */
 #define ENROL_WHY_MAX  160
 
 struct enrol_wanted {

@@ -22,10 +22,10 @@
 struct papers {
     uint8_t certificate[ENROL_FILE_MAX], authority[ENROL_FILE_MAX];
     size_t certificate_n, authority_n;
-    char pem[2 * ENROL_FILE_MAX];
-    uint8_t held[ENROL_FILE_MAX]; /* what stands in the place now */
+    char pem[ENROL_PEM_MAX];
+    uint8_t held[ENROL_PEM_MAX]; /* what stands in the place now */
     size_t held_n;
-    char both[3 * ENROL_FILE_MAX];
+    char both[2 * ENROL_PEM_MAX];
 };
 
 static int wanted_of(const struct key_options *o, struct dp_hsm *hsm, struct enrol_wanted *w)

@@ -23,7 +23,7 @@ static const struct {
     {"settle", dp_cmd_settle, "                          agree totals with the acquirer"},
     {"forward", dp_cmd_forward, "now|hold|release|list     what waits for the network"},
     {"events", dp_cmd_events, "                          what the customer's screen should say"},
-    {"key", dp_cmd_key, "init|show|csr|dukpt-load  a device's keys"},
+    {"key", dp_cmd_key, "init|show|selftest|enrol   a device's keys and certificate"},
     {"params", dp_cmd_params, "show|check FILE           signed parameter sets"},
     {"journal", dp_cmd_journal, "verify|check|show|...     what a journal says, and if it is true"},
     {"salvage", dp_cmd_salvage,
