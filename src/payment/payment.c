@@ -370,8 +370,10 @@ void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_s
                                      : index_by_service(&p->index, q->sale_id, q->service_id);
     if (!q->by_tx && q->service_id[0] == '\0')
         e = index_by_parcel(&p->index, q->parcel);
-    if (p->stopped) {
-        refuse(p, request, DP_REASON_UNKNOWN); /* memory may be ahead of what is durable */
+    /* memory may be ahead of what is durable; and a journal that is refused may lack the end, or
+     * say what somebody wrote into it */
+    if (p->stopped || p->journal_err < 0) {
+        refuse(p, request, DP_REASON_UNKNOWN);
         return;
     }
     if (e == NULL) {

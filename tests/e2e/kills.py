@@ -19,6 +19,7 @@ import e2e  # noqa: E402
 from e2e import World, WorldError, same, wait_for  # noqa: E402
 
 ROLES = ("supervisor", "vault", "till", "card", "link")
+STATES = ("waiting", "card", "online", "completing", "forwarding", "anywhere")
 KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else (20 if e2e.QUICK else 200)
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(1 << 32)
 MESSAGE = os.environ.get("DP_KILLS_MESSAGE", "single")
@@ -172,12 +173,11 @@ class Round:
 
 def plan():
     """KILLS kills: every cell equally often, the rest by chance."""
-    states = ("waiting", "card", "online", "completing", "forwarding", "anywhere")
-    cells = [(role, state) for state in states for role in ROLES]
+    cells = [(role, state) for state in STATES for role in ROLES]
     todo = cells * (KILLS // len(cells))
     todo += chance.sample(cells, KILLS - len(todo))
     chance.shuffle(todo)
-    return todo, states
+    return todo
 
 
 def histogram(done, states):
@@ -186,19 +186,38 @@ def histogram(done, states):
         print(f"# {role:<12}" + "".join(f"{done.count((role, s)):>12}" for s in states))
 
 
-def every_payment_ends_one_way_and_the_books_agree():
-    text = e2e.parameters(offline__round_amount_max="99999999", offline__round_count_max="9999",
+def parameters(**changes):
+    return e2e.parameters(offline__round_amount_max="99999999", offline__round_count_max="9999",
                           offline__card_amount_max="99999999", offline__card_count_max="9999",
                           aid__floor_limit="99999999",  # one card pays all day: a split sale
                           deferred__allowed="no", acquirer__message=MESSAGE,
-                          acquirer__card_data=CARD_DATA)
+                          acquirer__card_data=CARD_DATA, **changes)
+
+
+def everybody_agrees(w, r):
+    """What the app was told, the journal, the acquirer's books and finance's report; then the end,
+    and the journal is whole. The payments that are captured."""
+    told = {tx: r.amounts[service] for service, (state, tx) in r.known.items()
+            if state == "approved"}
+    final = e2e.all_agree(w, told)
+    w.stop_doorpayd()
+    verdict = w.verify_journal()
+    same("the journal's verdict", verdict["exit_status"], 0)
+    states_seen = [s for s, _ in r.known.values()]
+    print(f"# {len(r.known)} payments: {states_seen.count('approved')} approved, "
+          f"{states_seen.count('declined')} declined, {states_seen.count('not_found')} never begun; "
+          f"{len(final)} captured, {sum(final.values())} minor units, all views equal", flush=True)
+    return final
+
+
+def every_payment_ends_one_way_and_the_books_agree():
+    text = parameters()
     print(f"# {KILLS} kills, seed {SEED}, {MESSAGE} message, {CARD_DATA} card data", flush=True)
     with World(params_text=text) as w:
         w.start()
         r = Round(w)
-        todo, states = plan()
         done = []
-        for role, state in todo:
+        for role, state in plan():
             try:
                 r.one(role, state)
             except Exception as e:
@@ -207,20 +226,11 @@ def every_payment_ends_one_way_and_the_books_agree():
             done.append((role, state))
             if len(done) % 20 == 0:
                 print(f"# {len(done)} kills", flush=True)
-        histogram(done, states)
+        histogram(done, STATES)
         if not e2e.QUICK and KILLS >= 150:
-            least = min(done.count((role, s)) for role in ROLES for s in states)
+            least = min(done.count((role, s)) for role in ROLES for s in STATES)
             assert least >= 5, f"a cell of the histogram holds {least} kills only"
-        told = {tx: r.amounts[service] for service, (state, tx) in r.known.items()
-                if state == "approved"}
-        final = e2e.all_agree(w, told)
-        w.stop_doorpayd()
-        verdict = w.verify_journal()
-        same("the journal's verdict", verdict["exit_status"], 0)
-        states_seen = [s for s, _ in r.known.values()]
-        print(f"# {len(r.known)} payments: {states_seen.count('approved')} approved, "
-              f"{states_seen.count('declined')} declined, {states_seen.count('not_found')} never begun; "
-              f"{len(final)} captured, {sum(final.values())} minor units, all views equal", flush=True)
+        final = everybody_agrees(w, r)
         keep = os.environ.get("DP_KILLS_JSON")
         if keep:
             with open(keep, "w", encoding="utf-8") as f:

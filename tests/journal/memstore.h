@@ -26,7 +26,8 @@ enum fault {
     FAULT_FULL,  /* likewise, DP_ERR_FULL */
     FAULT_SHORT, /* the call fails half done, the store lives */
     FAULT_CUT,   /* the power goes before the call */
-    FAULT_TORN   /* the power goes in the middle of the call: a write is half done */
+    FAULT_TORN,  /* the power goes in the middle of the call: a write is half done */
+    FAULT_LIE    /* the call is done, but a flush flushes nothing */
 };
 
 /* What was done to the store, in order, for a replay of it in part. */

@@ -30,12 +30,13 @@
 #include "insider.h"
 #include "journal/writer.h"
 
-#define SUBSETS_OF   8   /* all of them */
-#define COMBINATIONS 256 /* all of them, torn sectors included */
-#define DRAWN        24  /* of more, whole sectors; and as many with torn ones */
-#define DRAWN_DAYS   6   /* likewise, for a drawn day that is not looked at in full */
-#define ALL_THERE    (UINT64_MAX / 3)
-#define LIES_DRAWN   4 /* when every flush from some call on was a lie */
+#define SUBSETS_OF     8   /* all of them */
+#define COMBINATIONS   256 /* all of them, torn sectors included */
+#define DRAWN          24  /* of more, whole sectors; and as many with torn ones */
+#define DRAWN_DAYS     6   /* likewise, for a drawn day that is not looked at in full */
+#define RECORDS_BEFORE 24  /* up to so many, so that segments end elsewhere */
+#define ALL_THERE      (UINT64_MAX / 3)
+#define LIES_DRAWN     4 /* when every flush from some call on was a lie */
 
 static struct recording again, deeper;
 static struct day day;
@@ -46,10 +47,10 @@ static uint64_t seed;
 static uint64_t days_n;
 static bool in_full = true; /* every subset, or drawn ones only */
 
-static unsigned from_environment(const char *name, unsigned otherwise)
+static uint64_t from_environment(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
-    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : otherwise;
+    return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
 /* ---- one state ---- */
@@ -492,10 +493,15 @@ static bool run_step(struct run *r, int i)
     return true;
 }
 
-static void run_day(struct run *r)
+/* before: so many records stand before the day, so that its segments end elsewhere. */
+static void run_day(struct run *r, int before)
 {
+    const struct step time = {STEP_TIME, STEP_FLUSHES, 1, 0, 0, 0, 0, 0};
+    bool unsealed;
     memset(r, 0, sizeof *r);
     r->err = crash_open();
+    for (int i = 0; r->err == DP_OK && i < before; i++)
+        r->err = day_step(crash.w.j, &time, &unsealed);
     if (r->err == DP_OK)
         r->promised = (int)crash.w.j->tree.size;
     for (int i = 0; r->err == DP_OK && i < crash.day.n; i++)
@@ -530,7 +536,7 @@ static void one_failing_call(enum fault fault, unsigned n)
     fresh_world(n);
     crash.drawn = n * 977 + 1;
     memstore_fail(&crash.w.mem, fault, n);
-    run_day(&r);
+    run_day(&r, 0);
     crash_stop();
     if (fault == FAULT_CUT || fault == FAULT_TORN)
         memstore_power_on(&crash.w.mem, n * 8 + crash.seed);
@@ -547,7 +553,7 @@ static void every_call_fails_once(void **state)
     if (getenv("DP_CRASH_STATE") != NULL)
         return;
     fresh_world(0);
-    run_day(&r);
+    run_day(&r, 0);
     assert_int_equal(r.err, DP_OK);
     calls = crash.w.mem.calls;
     world_close(&crash.w);
@@ -567,7 +573,7 @@ static unsigned on_a_disk_of(uint64_t bytes)
                    (unsigned long long)bytes);
     fresh_world(bytes);
     crash.w.mem.disk = bytes;
-    run_day(&r);
+    run_day(&r, 0);
     if (r.err != DP_OK)
         fail_msg("seed %llu, %s: step %d failed: %s", (unsigned long long)crash.seed, state_name,
                  r.at, dp_strerr(r.err));
@@ -603,33 +609,39 @@ static void the_disk_fills_up(void *user)
         crash.w.mem.disk = 0;
 }
 
+static bool somebody_fills_it(int n, int before)
+{
+    struct run r;
+    int calls = n;
+    (void)snprintf(state_name, sizeof state_name, "full from call %d on, %d records before", n,
+                   before);
+    fresh_world((uint64_t)n);
+    memlog_clear(&again.log);
+    again.log.before = the_disk_fills_up;
+    again.log.user = &calls;
+    crash.w.mem.log = &again.log;
+    run_day(&r, before);
+    crash.w.mem.log = NULL;
+    if (r.err != DP_OK && r.open != 0)
+        fail_msg("seed %llu, %s: step %d, and payment %d cannot be closed: %s",
+                 (unsigned long long)crash.seed, state_name, r.at, r.open, dp_strerr(r.err));
+    crash_stop();
+    crash.w.mem.disk = UINT64_MAX / 2;
+    next_life(&r);
+    states++;
+    return r.err == DP_OK;
+}
+
 static void somebody_fills_the_disk(void **state)
 {
-    unsigned open = 0;
+    unsigned whole = 0;
     (void)state;
     if (getenv("DP_CRASH_STATE") != NULL)
         return;
-    for (int n = 1; n <= crash.rec.log.n; n += (int)step) {
-        struct run r;
-        int calls = n;
-        (void)snprintf(state_name, sizeof state_name, "full from call %d on", n);
-        fresh_world((uint64_t)n);
-        memlog_clear(&again.log);
-        again.log.before = the_disk_fills_up;
-        again.log.user = &calls;
-        crash.w.mem.log = &again.log;
-        run_day(&r);
-        crash.w.mem.log = NULL;
-        open += r.err == DP_OK;
-        if (r.err != DP_OK && r.open != 0)
-            fail_msg("seed %llu, %s: step %d, and payment %d cannot be closed: %s",
-                     (unsigned long long)crash.seed, state_name, r.at, r.open, dp_strerr(r.err));
-        crash_stop();
-        crash.w.mem.disk = UINT64_MAX / 2;
-        next_life(&r);
-        states++;
-    }
-    print_message("# %u runs, %u of them to the day's end\n", states, open);
+    for (int before = 0; before < RECORDS_BEFORE; before += 3)
+        for (int n = 1; n <= crash.rec.log.n; n += (int)step)
+            whole += somebody_fills_it(n, before);
+    print_message("# %u runs, %u of them to the day's end\n", states, whole);
 }
 
 /* ---- other days ---- */
@@ -676,12 +688,12 @@ static int begin(void **state)
 /* Nothing is left out in silence: what takes too long is a failure. */
 static int end(void **state)
 {
-    unsigned budget = from_environment("DP_CRASH_SECONDS", 0);
+    time_t budget = (time_t)from_environment("DP_CRASH_SECONDS", 0);
     struct timespec now;
     (void)state;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     print_message("# %u s\n", (unsigned)(now.tv_sec - began.tv_sec));
-    return budget != 0 && now.tv_sec - began.tv_sec > (time_t)budget;
+    return budget != 0 && now.tv_sec - began.tv_sec > budget;
 }
 
 static int make(void **state)

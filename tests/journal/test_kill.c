@@ -194,7 +194,10 @@ static void one_kill(bool opening, unsigned after, long microseconds)
 static void nothing_acknowledged_is_lost_by_a_kill(void **state)
 {
     const char *kind = getenv("DP_TEST_KIND"), *tmp = getenv("TMPDIR");
+    const char *wanted = getenv("DP_JOURNAL_KILLS");
     unsigned kills = kind != NULL && kind[0] != '\0' ? 20 : 200; /* a special build is slower */
+    if (wanted != NULL)
+        kills = (unsigned)strtoul(wanted, NULL, 10);
     (void)state;
     srandom(20261124);
     for (unsigned i = 0; i < kills; i++) {
