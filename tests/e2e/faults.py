@@ -3,7 +3,9 @@
 """A token that fails in the middle of a payment (sim:, by script): what the app is told, what the
 journal says when the daemon has come back by itself, and that the acquirer's books agree. Speaks
 TAP."""
+import json
 import os
+import signal
 import sys
 import time
 
@@ -94,9 +96,65 @@ def an_extend_whose_answer_was_lost_is_not_done_twice():
 
 
 def an_extend_that_failed_is_done_again():
+    """The payment is signed and flagged; then the anchor has what it missed."""
+    w = Story.world
     answer, fell, _ = pay("X-3", "anchor_extend 1 error\n")
-    same("answer", (answer["state"], fell), ("unknown", True))
+    same("answer", (answer["state"], answer["degraded"], fell), ("approved", True, False))
+    wait_for("the anchor", lambda: "degraded" not in w.diagnose())
     ended("X-3", True)
+
+
+def a_dead_anchor_leaves_what_the_parameters_allow_and_no_more():
+    """They allow none: the payment that it died under stands, flagged."""
+    w = Story.world
+    answer, fell, _ = pay("D-1", "anchor_extend 1 wear\n")
+    same("answer", (answer["state"], answer["degraded"], fell), ("approved", True, False))
+    diagnosis = w.diagnose()
+    same("left", (diagnosis["degraded"], diagnosis["degraded_left"], diagnosis["global_status"]),
+         (True, 0, "OutOfOrder"))
+    with w.card("cda-online"):
+        answer = w.doorpay("pay", "7.00", "EUR", "--parcel", "D-2", status=1)
+    same("refused", answer["reason"], "degraded")
+    ended("D-1", True)
+    w.stop_doorpayd()
+    kinds = [r["type"] for r in e2e.records(w)]
+    same("said once more than taken back",
+         kinds.count("DEGRADED_ON") - kinds.count("DEGRADED_OFF"), 1)
+    w.start_doorpayd()
+    assert "degraded" not in w.diagnose(), w.diagnose()
+    same("flagged for good", w.doorpay("status", "D-1")["degraded"], True)
+
+
+def dead_keys_leave_status_and_salvage():
+    """What is owed is told without the token, under the numbers that the acquirer gets in the end."""
+    w = Story.world
+    w.network_down()
+    with w.card("cda-offline"):
+        same("offline", w.pay("4.00", parcel="K-1")["mode"], "offline-approved")
+    time.sleep(1.5)  # its signature goes to the disk by itself
+    w.stop_doorpayd(signal.SIGKILL)
+    w.token_fails("* 1 remove\n")
+    w.start_doorpayd(wait_link=False)
+    w.token_fails("")
+    same("status", w.doorpay("status", "K-1")["state"], "approved")
+    same("out of order", w.diagnose()["global_status"], "OutOfOrder")
+    answer = w.doorpay("pay", "7.00", "EUR", "--parcel", "K-2", status=1)
+    same("refused", answer["reason"], "key_store")
+    w.stop_doorpayd()
+    out = os.path.join(w.dir, "salvage")
+    w.doorpay("salvage", w.journals, "--out", out, status=3)
+    with open(out, encoding="utf-8") as f:
+        owed = [line for line in map(json.loads, f) if "message" in line]
+    same("owed", [line["owed"] for line in owed], ["advice"])
+    message = owed[0]["message"]
+    w.tell_acquirer("listen")
+    w.start_doorpayd()
+    w.wait_forwarded()
+    status = w.doorpay("status", "K-1")
+    same("the same message", (status["forward"], status["stan"], status["rrn"]),
+         ("accepted", message["stan"], message["rrn"]))
+    same("once", e2e.books_view(w)[message["transaction_id"]], message["amount"])
+    Story.paid["K-1"] = True
 
 
 def the_journal_is_whole_and_fresh_and_all_agree():
@@ -116,6 +174,8 @@ if __name__ == "__main__":
                           a_reset_between_extend_and_signature_is_gone_on_from,
                           an_extend_whose_answer_was_lost_is_not_done_twice,
                           an_extend_that_failed_is_done_again,
+                          a_dead_anchor_leaves_what_the_parameters_allow_and_no_more,
+                          dead_keys_leave_status_and_salvage,
                           the_journal_is_whole_and_fresh_and_all_agree])
     finally:
         if Story.world is not None:
