@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import e2e  # noqa: E402
-from e2e import World, same  # noqa: E402
+from e2e import World, same, wait_for  # noqa: E402
 from world import Failed  # noqa: E402
+
+ABRMD = "/usr/sbin/tpm2-abrmd"
 
 
 class Story:
@@ -146,6 +149,35 @@ def a_selftest_passes_on_real_tokens():
     same("checks", len(results), 10)
 
 
+def a_verifier_looks_beside_the_daemon_through_a_resource_manager():
+    """The same TPM by tpm2-abrmd: on a device the kernel's resource manager stands there."""
+    w = Story.world
+    direct, address = w.hsm, os.path.join(w.dir, "bus")
+    bus = w.spawn("bus", ["dbus-daemon", "--session", "--nofork", f"--address=unix:path={address}"])
+    wait_for("dbus-daemon", lambda: os.path.exists(address))
+    os.environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={address}"
+    manager = w.spawn("manager", [ABRMD, "--session", "--allow-root",
+                                  f"--tcti=swtpm:path={os.path.join(w.dir, 'tpm')}"])
+    keys, anchor = direct.split("+")
+    w.hsm = f"{keys}+tpm2-anchor:tcti=tabrmd:bus_type=session?{anchor.split('?')[1]}"
+    try:
+        wait_for("tpm2-abrmd", lambda: subprocess.run(
+            [w.program("doorpay"), "key", "show", "--hsm", w.hsm], capture_output=True, check=False,
+            env={**os.environ, **w.environment()}).returncode == 0, every=0.1)
+        w.start_doorpayd()
+        for n in range(2):
+            with w.card("cda-online"):
+                same("online", w.pay("9.00", parcel=f"M-{n}")["mode"], "online")
+            same("fresh beside the daemon", w.verify_journal()["exit_status"], 0)
+        same("an old copy", w.verify_journal(Story.old_copy)["exit_status"], 4)
+        w.stop_doorpayd()
+    finally:
+        w.end(manager)
+        w.end(bus)
+        w.hsm = direct
+    same("fresh by the TPM itself", w.verify_journal()["exit_status"], 0)
+
+
 def the_daemon_does_not_start_on_an_old_copy():
     w = Story.world
     shutil.rmtree(w.journals)
@@ -173,6 +205,8 @@ if __name__ == "__main__":
                           the_token_vouches_for_its_anchor_to_who_asks_from_elsewhere,
                           a_new_tls_key_is_taken_into_use_and_the_old_one_works_until_then,
                           a_selftest_passes_on_real_tokens,
+                          *([a_verifier_looks_beside_the_daemon_through_a_resource_manager]
+                            if os.path.exists(ABRMD) and shutil.which("dbus-daemon") else []),
                           the_daemon_does_not_start_on_an_old_copy])
     finally:
         if Story.world is not None:
