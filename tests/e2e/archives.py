@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import e2e  # noqa: E402
@@ -31,9 +32,7 @@ class Story:
 
     @classmethod
     def begin(cls):
-        with open(os.path.join(ROOT, "examples", "params", "demo.params"), encoding="utf-8") as f:
-            text = f.read() + "\n[collector]\narchive = yes\n"
-        w = cls.world = World(params_text=text)
+        w = cls.world = World(params_text=parameters("no"))
         w.provision()
         if LIBC.mount(b"none", w.journals.encode(), b"tmpfs", 0, b"size=%d" % DISK) != 0:
             raise OSError(ctypes.get_errno(), "mount tmpfs")
@@ -47,6 +46,11 @@ class Story:
             cls.world.stop_doorpayd()
         LIBC.umount2(cls.world.journals.encode(), 2)
         cls.world.close()
+
+
+def parameters(archive):
+    with open(os.path.join(ROOT, "examples", "params", "demo.params"), encoding="utf-8") as f:
+        return f.read() + f"\n[collector]\narchive = {archive}\n"
 
 
 def free_bytes():
@@ -135,7 +139,11 @@ def what_it_has_becomes_archives_and_payments_go_on():
     said = acknowledge(Story.old_ack)
     same("acknowledged", (said["exit_status"], said["result"]), (0, "Success"))
     assert "acknowledged by collector-1" in said["message"], said
-    files, _ = stored()
+    time.sleep(1.5)
+    files, archives = stored()
+    same("archives where the parameters want none", archives, set())
+    w.write_params(parameters("yes"), "--set-version", "2")
+    w.restart_doorpayd()
     wait_for("every closed segment to be an archive",
              lambda: stored() == ({max(stored()[0])}, set(range(1, max(stored()[0])))), 20)
     assert free_bytes() > before + (3 << 19), (before, free_bytes(), files)

@@ -9,6 +9,11 @@
 
 #include <cmocka.h>
 
+#include <doorpay/cbor.h>
+#include <doorpay/cose.h>
+
+#include "base/writer.h"
+
 #include "tests/payment/world.h"
 
 static struct world w;
@@ -1560,6 +1565,86 @@ static void diagnosis_names_the_trouble(void **state)
     assert_string_equal(d.trouble, "no card reader");
 }
 
+/* ---- the collector: its key is the token's for TLS ---- */
+
+static int sign_as_collector(void *ctx, const uint8_t digest[32], uint8_t signature[64])
+{
+    return dp_hsm_sign(ctx, DP_KEY_TLS_CLIENT, digest, signature);
+}
+
+/* Of the last signed checkpoint. */
+static size_t acknowledgement(uint8_t out[DP_ACKNOWLEDGEMENT_MAX])
+{
+    static const uint8_t aad[] = "doorpay acknowledgement 1";
+    struct dp_store store = memstore_store(&w.mem);
+    struct dp_verify_result v;
+    uint8_t payload[256], point[65], kid[DP_COSE_KID_BYTES];
+    struct dp_writer p;
+    size_t n = 0;
+    assert_int_equal(dp_journal_verify(&store, NULL, NULL, NULL, &v), DP_OK);
+    dp_writer_init(&p, payload, sizeof payload);
+    dp_cbor_write_map(&p, 7);
+    for (unsigned key = 1; key <= 7; key++) {
+        dp_cbor_write_uint(&p, key);
+        if (key == 1 || key == 3 || key == 6)
+            dp_cbor_write_uint(&p, key == 3 ? v.signed_head.size : 1);
+        else if (key == 7)
+            dp_cbor_write_text(&p, "c", 1);
+        else if (key == 2)
+            dp_cbor_write_bytes(&p, v.journal, sizeof v.journal);
+        else
+            dp_cbor_write_bytes(&p, key == 4 ? v.signed_head.root : v.signed_head.anchor, 32);
+    }
+    assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_TLS_CLIENT, point), DP_OK);
+    assert_int_equal(dp_cose_key_id(point, kid), DP_OK);
+    assert_int_equal(
+        dp_cose_sign1(sign_as_collector, w.hsm, kid, (struct dp_bytes){aad, sizeof aad - 1},
+                      (struct dp_bytes){payload, p.n}, out, DP_ACKNOWLEDGEMENT_MAX, &n),
+        DP_OK);
+    return n;
+}
+
+static void what_the_collector_has_is_taken_between_payments_and_bound(void **state)
+{
+    uint8_t ack[DP_ACKNOWLEDGEMENT_MAX];
+    struct dp_ack_result r;
+    struct dp_verify_result v;
+    struct dp_store store = memstore_store(&w.mem);
+    struct books b;
+    size_t n;
+    (void)state;
+    link_up();
+    n = acknowledgement(ack);
+    dp_payment_acknowledge(w.p, ack, n, &r);
+    assert_false(r.taken);
+    assert_string_equal(r.words, "the parameters name no collector");
+    assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_TLS_CLIENT, w.params->collector.key), DP_OK);
+    w.params->has_collector = true;
+    world_pay(&w, 1, "S1", 2350);
+    dp_payment_acknowledge(w.p, ack, n, &r);
+    assert_false(r.taken);
+    assert_non_null(strstr(r.words, "a payment is under way"));
+    world_seen(&w);
+    world_wants_online(&w);
+    assert_true(world_answer(&w, 0));
+    world_ended(&w, DP_EMV_APPROVED_ONLINE, DP_EMV_REASON_NONE);
+    dp_payment_acknowledge(w.p, ack, n, &r);
+    assert_true(r.taken);
+    world_books(&w, &b); /* fresh: the record is bound */
+    assert_true(b.fresh);
+    assert_int_equal(dp_journal_verify(&store, NULL, NULL, NULL, &v), DP_OK);
+    assert_true(v.acknowledged > 0);
+    dp_payment_acknowledge(w.p, ack, n, &r); /* asked again: nothing is written */
+    assert_true(r.taken);
+    world_kill(&w); /* and the last one is known after it */
+    dp_payment_acknowledge(w.p, ack, n, &r);
+    assert_true(r.taken);
+    ack[n - 1] ^= 1;
+    dp_payment_acknowledge(w.p, ack, n, &r);
+    assert_false(r.taken);
+    assert_non_null(strstr(r.words, "signature"));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -1627,6 +1712,7 @@ int main(void)
         TEST(quiet_restart_writes_nothing),
         TEST(parcel_leads_to_the_payment_that_stands_for_it),
         TEST(diagnosis_names_the_trouble),
+        TEST(what_the_collector_has_is_taken_between_payments_and_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
