@@ -371,8 +371,8 @@ void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_s
     if (!q->by_tx && q->service_id[0] == '\0')
         e = index_by_parcel(&p->index, q->parcel);
     /* memory may be ahead of what is durable; and a journal that is refused may lack the end, or
-     * say what somebody wrote into it */
-    if (p->stopped || p->journal_err < 0) {
+     * say what somebody wrote into it. Dead keys are told of entry by entry */
+    if (p->stopped || (p->journal_err < 0 && !keyless_is(p->journal_err))) {
         refuse(p, request, DP_REASON_UNKNOWN);
         return;
     }

@@ -321,6 +321,19 @@ static void totals_that_are_not_the_payments_are_refused(void **state)
     assert_int_equal(dp_salvage_new(4, &s), DP_OK);
     dp_salvage_see(s, &r);
     assert_int_equal(dp_salvage_end(s), DP_ERR_INTERNAL);
+    for (unsigned wrong = 0; wrong < 2; wrong++) {
+        dp_salvage_free(&s);
+        assert_int_equal(dp_salvage_new(4, &s), DP_OK);
+        r.type = DP_RECORD_INTENT;
+        r.totals.intents = 1;
+        dp_salvage_see(s, &r);
+        r.type = DP_RECORD_OUTCOME;
+        r.mode = DP_MODE_OFFLINE;
+        r.totals.offline_n = 1;
+        r.totals.offline_amount = 100 + wrong;
+        dp_salvage_see(s, &r);
+        assert_int_equal(dp_salvage_end(s), wrong ? DP_ERR_INTERNAL : DP_OK);
+    }
 }
 
 int main(void)
