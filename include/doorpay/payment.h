@@ -233,6 +233,7 @@ struct dp_card_order {
     uint8_t hash_key[32];             /* per-card counters and exception list */
     int32_t wait_ms;                  /* for a card to be presented */
     enum dp_card_interface interface; /* 0: whichever comes */
+    bool track2_online;               /* the acquirer wants track 2 with a request, in clear */
 };
 
 /* Terminal data: then aids_n AIDs and ca_keys_n keys follow as messages of their own. */

@@ -237,7 +237,7 @@ static int on_online(void *ctx, const struct dp_emv_online_request *request,
         return DP_ERR_SPACE;
     memcpy(online.emv, request->emv.p, request->emv.n);
     online.emv_n = (uint16_t)request->emv.n;
-    err = seal(request->card, true, &online.sealed);
+    err = seal(request->card, self.order.track2_online, &online.sealed);
     if (err < 0)
         return err;
     tell(DP_MSG_CARD_ONLINE, &online);

@@ -122,7 +122,8 @@ static bool check_order(const struct dp_card_order *o)
     const struct dp_emv_transaction *t = &o->transaction;
     return check_money(&t->amount) && FLAG(t->online_possible) && FLAG(t->offline_allowed) &&
            FLAG(t->deferred_allowed) && FLAG(t->oda_failure_declines) && FLAG(t->choice_wanted) &&
-           t->chosen_aid_n <= sizeof t->chosen_aid && UP_TO(o->interface, DP_INTERFACE_CONTACTLESS);
+           FLAG(o->track2_online) && t->chosen_aid_n <= sizeof t->chosen_aid &&
+           UP_TO(o->interface, DP_INTERFACE_CONTACTLESS);
 }
 
 static bool check_result(const struct dp_pay_result *r)

@@ -143,6 +143,7 @@ static int order_card(struct dp_payment *p)
     memcpy(o.tx, p->door.tx, sizeof o.tx);
     memcpy(o.hash_key, params->exception_key, sizeof o.hash_key);
     o.wait_ms = CARD_WAIT_MS;
+    o.track2_online = params->acquirer.card_data == DP_CARD_DATA_CLEAR;
     if (params->acquirer.card_data == DP_CARD_DATA_SEALED)
         memcpy(o.recipient, params->acquirer.sealing_key, sizeof o.recipient);
     else

@@ -313,6 +313,7 @@ static void each_bad_field_is_refused(void **state)
         FIELD(DP_MSG_CA_KEY, ca_key.modulus_n, 1),
         FIELD(DP_MSG_ORDER, order.transaction.offline_allowed, 2),
         FIELD(DP_MSG_ORDER, order.interface, 3),
+        FIELD(DP_MSG_ORDER, order.track2_online, 2),
         FIELD(DP_MSG_POLICY_ANSWER, policy_answer.offline_allowed, 2),
         FIELD(DP_MSG_ONLINE_ANSWER, online_answer.scripts_n, 0x7F),
         FIELD(DP_MSG_CARD_UI, ui.ui, 0),

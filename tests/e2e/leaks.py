@@ -75,16 +75,15 @@ def search(directory, skip=()):
     return found
 
 
+def pan_of(card):
+    with open(os.path.join(e2e.ROOT, "examples", "cards", card + ".card"), encoding="utf-8") as f:
+        return re.search(r"^pan\s*=\s*(\d+)", f.read(), re.M).group(1)
+
+
 def in_memory(w, *cards):
     """Where the numbers of these cards stand in doorpayd's processes."""
-    found = []
-    for card in cards:
-        with open(os.path.join(e2e.ROOT, "examples", "cards", card + ".card"),
-                  encoding="utf-8") as f:
-            pan = re.search(r"^pan\s*=\s*(\d+)", f.read(), re.M).group(1)
-        found += memory.search(w, [(f"{card}, {name}", p) for name, ps in patterns(pan).items()
-                                   for p in ps])
-    return found
+    return memory.search(w, [(f"{card}, {name}", p) for card in cards
+                             for name, ps in patterns(pan_of(card)).items() for p in ps])
 
 
 def seen_while_it_lasts(w):
@@ -196,6 +195,11 @@ def with_clear_card_data_no_number_is_on_disk_or_in_memory():
         assert not hits(w), str(hits(w))
         assert search(os.path.dirname(w.traffic)), \
             "the raw traffic holds no card number: this test would see nothing"
+        pan = pan_of("cda-online")
+        with open(w.traffic, encoding="ascii") as f:
+            assert any(f"{pan}d" in line.lower() for line in f
+                       if line.split()[-1:] and line.split()[-1].startswith("1200")), \
+                "no request carried track 2"
         with open(w.wire_log, encoding="ascii") as f:
             log = f.read()
         sent = {line.split()[-1].lower() for line in open(w.traffic, encoding="ascii")

@@ -95,6 +95,22 @@ static void online_payment_is_approved_and_captured_at_once(void **state)
     assert_int_equal(b.reversals, 0);
 }
 
+/* Track 2 leaves the card's process where the acquirer wants it in clear, or the payment is
+ * deferred. */
+static void track_2_is_asked_for_in_the_clear_profile_only(void **state)
+{
+    (void)state;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    assert_false(w.order.track2_online);
+    w.params->acquirer.card_data = DP_CARD_DATA_CLEAR;
+    world_kill(&w);
+    link_up();
+    world_pay(&w, 2, "S2", 2350);
+    assert_int_equal(w.orders, 2);
+    assert_true(w.order.track2_online);
+}
+
 static void issuer_declines(void **state)
 {
     struct books b;
@@ -1650,6 +1666,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(online_payment_is_approved_and_captured_at_once),
+        TEST(track_2_is_asked_for_in_the_clear_profile_only),
         TEST(issuer_declines),
         TEST(soft_decline_says_so),
         TEST(issuer_decline_beats_a_card_process_that_says_approved),
