@@ -14,6 +14,7 @@
  * day itself is drawn. DP_CRASH_SECONDS: a test that takes longer fails. DP_CRASH_TEST: that test
  * alone.
  */
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -738,6 +739,9 @@ int main(void)
         T(drawn_days),
     };
     dp_log_set(say_nothing, NULL, DP_LOG_ERROR);
+    /* a reader's buffers come and go many thousand times: they stay with the process */
+    (void)mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     if (getenv("DP_CRASH_TEST") != NULL)
         cmocka_set_test_filter(getenv("DP_CRASH_TEST"));
     return cmocka_run_group_tests(tests, make, unmake);
