@@ -43,6 +43,16 @@ DP_PUBLIC void dp_acquirer_free(struct dp_acquirer **a);
 /* Every journal record, in order: at start from the first on, then each as it is appended. */
 DP_PUBLIC void dp_acquirer_see(struct dp_acquirer *a, const struct dp_record *record);
 
+/* What the records have told it, for a snapshot of the journal (dp_journal_state_ops).
+ * DP_ERR_SPACE: max is below what dp_acquirer_state_bytes_max says. */
+DP_PUBLIC size_t dp_acquirer_state_bytes_max(const struct dp_acquirer *a);
+DP_PUBLIC DP_MUST_USE int dp_acquirer_save(const struct dp_acquirer *a, uint8_t *out, size_t max,
+                                           size_t *n);
+/* Into one that has seen no record, in their place. After any error (DP_ERR_UNSUPPORTED: another
+ * version's; DP_ERR_RANGE and kin: none; DP_ERR_NOMEM) a is fit for dp_acquirer_free only. */
+DP_PUBLIC DP_MUST_USE DP_PARSES int dp_acquirer_restore(struct dp_acquirer *a, const uint8_t *p,
+                                                        size_t n);
+
 /* ---- filling records before they are journalled ---- */
 
 /* r has tx, amount, tid, mid, batch, parcel, business_date: mti, stan, rrn, de7, de12, function,

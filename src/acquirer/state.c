@@ -118,6 +118,13 @@ static void unchain(struct dp_acquirer *a, int32_t i)
     *at = a->messages[i].next_tx;
 }
 
+void chain_message(struct dp_acquirer *a, int32_t i)
+{
+    struct message *m = &a->messages[i];
+    m->next_tx = *bucket(a, m->tx);
+    *bucket(a, m->tx) = i;
+}
+
 /* m's transaction waits for something that m may matter to. What was taken back, and is answered
  * for, does not matter to a deferred payment that is asked for again. */
 static bool is_wanted(const struct dp_acquirer *a, const struct message *m)
@@ -182,8 +189,7 @@ static struct message *add(struct dp_acquirer *a, enum message_kind kind, enum m
     m->live = m->stan != 0 && m->stan == a->fresh_stan;
     m->may_have_left = !m->live;
     m->sends = m->live ? 0 : 1;
-    m->next_tx = *bucket(a, m->tx);
-    *bucket(a, m->tx) = i;
+    chain_message(a, i);
     a->fresh_stan = m->live ? 0 : a->fresh_stan;
     return m;
 }

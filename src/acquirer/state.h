@@ -104,6 +104,9 @@ struct message *next_of_tx(struct dp_acquirer *a, const uint8_t tx[16], const st
 const struct message *next_of_tx_const(const struct dp_acquirer *a, const uint8_t tx[16],
                                        const struct message *m);
 
+/* Into its transaction's chain, as the newest. */
+void chain_message(struct dp_acquirer *a, int32_t i);
+
 /* ---- fill.c ---- */
 /* The next STAN, and date and time of it: RRN, DE7, DE12. rrn may be NULL. */
 void number_message(struct dp_acquirer *a, uint32_t *stan, char rrn[13], char de7[11],

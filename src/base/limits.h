@@ -96,7 +96,10 @@
 #define DP_PARAMS_AGENTS_MAX     1024
 
 /* ---- payment ---- */
-#define DP_PAYMENT_INDEX_MAX 8192 /* payments looked up by id: 30 days of the busiest round */
+#define DP_PAYMENT_INDEX_MAX 8192 /* payments at hand; none that something is pending for leaves   \
+                                   */
+#define DP_PAYMENT_OLDER_MAX   49152   /* payments that have left, and are still known */
+#define DP_PAYMENT_OLDER_BYTES 8388608 /* in so many bytes: some 200 for a payment */
 
 /* ---- till ---- */
 #define DP_TILL_BODY_MAX        65536

@@ -32,6 +32,8 @@ int64_t clock_best(const struct dp_payment *p)
 void clock_see(struct dp_payment *p, const struct dp_record *r, bool synced)
 {
     int64_t then = (int64_t)r->wall_ms;
+    if (synced || then > p->time.journal_wall_ms)
+        p->time.journal_wall_ms = then;
     if (!synced && then <= known(p))
         return;
     p->time.latest_wall_ms = then;

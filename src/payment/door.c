@@ -66,7 +66,7 @@ static enum dp_reason refusal(const struct dp_payment *p, const struct dp_pay_re
                              "the parameters': settle it first");
         return DP_REASON_PARAMS;
     }
-    if (index_paid(&p->index, q->sale_id, q->sale_tx) != NULL)
+    if (index_is_paid(&p->index, q->sale_id, q->sale_tx))
         return DP_REASON_ALREADY_PAID;
     if (p->door.state != DOOR_IDLE || (p->pending.busy && p->pending.is_totals))
         return DP_REASON_BUSY; /* totals under way: a sale more would put them out of balance */

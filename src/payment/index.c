@@ -39,8 +39,10 @@ int index_new(struct index *x, uint32_t max)
 {
     x->max = max;
     x->entries = calloc(max, sizeof *x->entries);
-    if (x->entries == NULL)
+    if (x->entries == NULL || older_new(&x->older) < 0) {
+        index_free(x);
         return DP_ERR_NOMEM;
+    }
     memset(x->by_tx, 0xFF, sizeof x->by_tx); /* -1 */
     memset(x->by_service, 0xFF, sizeof x->by_service);
     return DP_OK;
@@ -50,19 +52,41 @@ void index_free(struct index *x)
 {
     free(x->entries);
     x->entries = NULL;
+    older_free(&x->older);
 }
+
+static struct entry *at_hand_again(struct index *x, uint32_t older, const struct entry *e);
 
 /* The newest first: a reversal shares its sale's transaction id and must not hide it. */
 struct entry *index_by_tx(struct index *x, const uint8_t tx[16])
 {
+    struct entry like, e;
+    uint32_t older = x->older.n;
     for (int32_t i = x->by_tx[tx_bucket(tx)]; i >= 0; i = x->entries[i].next_tx)
         if (!x->entries[i].is_reversal && memcmp(x->entries[i].tx, tx, 16) == 0)
             return &x->entries[i];
+    memset(&like, 0, sizeof like);
+    memcpy(like.tx, tx, sizeof like.tx);
+    while (older_next(&x->older, OLDER_TX, &like, &older, &e))
+        if (!e.is_reversal)
+            return at_hand_again(x, older, &e);
     return NULL;
+}
+
+/* False: longer than any that was kept. */
+static bool take_text(char *out, size_t max, const char *text)
+{
+    size_t n = strlen(text);
+    if (n >= max)
+        return false;
+    memcpy(out, text, n + 1);
+    return true;
 }
 
 struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id)
 {
+    struct entry like, e;
+    uint32_t older = x->older.n;
     if (service_id[0] == '\0')
         return NULL;
     for (int32_t i = x->by_service[service_bucket(sale_id, service_id)]; i >= 0;
@@ -70,6 +94,11 @@ struct entry *index_by_service(struct index *x, const char *sale_id, const char 
         if (strcmp(x->entries[i].sale_id, sale_id) == 0 &&
             strcmp(x->entries[i].service_id, service_id) == 0)
             return &x->entries[i];
+    memset(&like, 0, sizeof like);
+    if (take_text(like.sale_id, sizeof like.sale_id, sale_id) &&
+        take_text(like.service_id, sizeof like.service_id, service_id) &&
+        older_next(&x->older, OLDER_SERVICE, &like, &older, &e))
+        return at_hand_again(x, older, &e);
     return NULL;
 }
 
@@ -98,10 +127,57 @@ static int32_t place(struct index *x)
         const struct entry *e = &x->entries[i];
         if (e->done && e->open_stan == 0 && e->forward != DP_FORWARD_PENDING) {
             unchain(x, i);
+            older_put(&x->older, e);
             return i;
         }
     }
     return -1;
+}
+
+static void chain(struct index *x, int32_t i)
+{
+    struct entry *e = &x->entries[i];
+    uint32_t b = tx_bucket(e->tx);
+    e->next_tx = x->by_tx[b];
+    x->by_tx[b] = i;
+    b = service_bucket(e->sale_id, e->service_id);
+    e->next_service = x->by_service[b];
+    x->by_service[b] = i;
+}
+
+/* An older payment that is asked for comes back: who asks once asks again, and what is done to it
+ * is done here. */
+static struct entry *at_hand_again(struct index *x, uint32_t older, const struct entry *e)
+{
+    int32_t i;
+    x->older.keys[older].n = 0; /* before another takes its way out */
+    i = place(x);
+    DP_ASSERT(i >= 0);
+    x->entries[i] = *e;
+    chain(x, i);
+    return &x->entries[i];
+}
+
+static int by_order(const void *a, const void *b)
+{
+    const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+int index_chain(struct index *x)
+{
+    const struct entry **sorted = calloc(x->n + 1, sizeof *sorted);
+    if (sorted == NULL)
+        return DP_ERR_NOMEM;
+    memset(x->by_tx, 0xFF, sizeof x->by_tx); /* -1 */
+    memset(x->by_service, 0xFF, sizeof x->by_service);
+    for (uint32_t i = 0; i < x->n; i++)
+        sorted[i] = &x->entries[i];
+    qsort(sorted, x->n, sizeof *sorted, by_order);
+    for (uint32_t i = 0; i < x->n; i++)
+        chain(x, (int32_t)(sorted[i] - x->entries));
+    free(sorted);
+    return DP_OK;
 }
 
 static struct entry *add(struct index *x, const struct dp_record *r)
@@ -124,12 +200,8 @@ static struct entry *add(struct index *x, const struct dp_record *r)
     e->business_date = r->business_date;
     e->wall_ms = (int64_t)r->wall_ms;
     e->seq = r->seq;
-    uint32_t b = tx_bucket(e->tx);
-    e->next_tx = x->by_tx[b];
-    x->by_tx[b] = i;
-    b = service_bucket(e->sale_id, e->service_id);
-    e->next_service = x->by_service[b];
-    x->by_service[b] = i;
+    e->order = ++x->order;
+    chain(x, i);
     return e;
 }
 
@@ -311,30 +383,65 @@ static bool is_paid(const struct entry *e)
     return approved && !e->reversed && !e->is_reversal;
 }
 
-const struct entry *index_paid(const struct index *x, const char *sale_id, const char *sale_tx)
+bool index_is_paid(const struct index *x, const char *sale_id, const char *sale_tx)
 {
+    struct entry like, e;
+    uint32_t older = x->older.n;
     if (sale_tx[0] == '\0')
-        return NULL;
+        return false;
     for (uint32_t i = 0; i < x->n; i++) {
-        const struct entry *e = &x->entries[i];
-        if (is_paid(e) && strcmp(e->sale_tx, sale_tx) == 0 && strcmp(e->sale_id, sale_id) == 0)
-            return e;
+        const struct entry *at = &x->entries[i];
+        if (is_paid(at) && strcmp(at->sale_tx, sale_tx) == 0 && strcmp(at->sale_id, sale_id) == 0)
+            return true;
     }
-    return NULL;
+    memset(&like, 0, sizeof like);
+    if (!take_text(like.sale_id, sizeof like.sale_id, sale_id) ||
+        !take_text(like.sale_tx, sizeof like.sale_tx, sale_tx))
+        return false;
+    while (older_next(&x->older, OLDER_SALE, &like, &older, &e))
+        if (is_paid(&e))
+            return true;
+    return false;
 }
 
-const struct entry *index_by_parcel(const struct index *x, const char *parcel)
+static bool goes_before(const struct entry *e, const struct entry *than)
+{
+    if (than == NULL || is_paid(e) != is_paid(than))
+        return than == NULL || is_paid(e);
+    return e->wall_ms >= than->wall_ms;
+}
+
+/* An older one that goes before the one found at hand (NULL: none is). */
+static const struct entry *older_by_parcel(struct index *x, const char *parcel,
+                                           const struct entry *found)
+{
+    struct entry like, e, best;
+    uint32_t i = x->older.n, at = 0;
+    bool any = false;
+    memset(&like, 0, sizeof like);
+    memset(&best, 0, sizeof best);
+    if (!take_text(like.parcel, sizeof like.parcel, parcel))
+        return found;
+    while (older_next(&x->older, OLDER_PARCEL, &like, &i, &e)) {
+        const struct entry *so_far = any ? &best : found;
+        if (e.is_reversal || (so_far != NULL && goes_before(so_far, &e)))
+            continue;
+        best = e;
+        at = i;
+        any = true;
+    }
+    return any ? at_hand_again(x, at, &best) : found;
+}
+
+const struct entry *index_by_parcel(struct index *x, const char *parcel)
 {
     const struct entry *found = NULL;
     if (parcel[0] == '\0')
         return NULL;
     for (uint32_t i = 0; i < x->n; i++) {
         const struct entry *e = &x->entries[i];
-        if (e->is_reversal || strcmp(e->parcel, parcel) != 0)
-            continue;
-        if (found == NULL || (is_paid(e) && !is_paid(found)) ||
-            (is_paid(e) == is_paid(found) && e->wall_ms >= found->wall_ms))
+        if (!e->is_reversal && strcmp(e->parcel, parcel) == 0 && goes_before(e, found))
             found = e;
     }
-    return found;
+    return older_by_parcel(x, parcel, found);
 }

@@ -8,6 +8,8 @@
 #include <doorpay/payment.h>
 
 #include "base/limits.h"
+#include "base/reader.h"
+#include "base/writer.h"
 
 #define SETTLED_IN_BALANCE "500" /* action code of a SETTLED that ends the round */
 
@@ -30,7 +32,19 @@ struct entry {
     uint64_t headroom_amount, headroom_count;
     uint32_t round;
     uint64_t seq;                  /* of the record that says the most of it */
+    uint64_t order;                /* rises: of two with one id the newer one is found */
     int32_t next_tx, next_service; /* hash chains; -1 ends */
+};
+
+/* Payments that nothing is pending for, packed, oldest first (older.c). */
+struct older_key {
+    uint32_t at, n; /* bytes of it; n 0: it is at hand again */
+    uint32_t tx, service, sale, parcel, card;
+};
+struct older {
+    uint8_t *bytes;         /* DP_PAYMENT_OLDER_BYTES */
+    struct older_key *keys; /* DP_PAYMENT_OLDER_MAX */
+    uint32_t used, n;
 };
 
 #define INDEX_BUCKETS 4096
@@ -38,6 +52,8 @@ struct entry {
 struct index {
     struct entry *entries;
     uint32_t max, n, cursor; /* cursor: where the next eviction looks first */
+    uint64_t order;
+    struct older older;
     int32_t by_tx[INDEX_BUCKETS], by_service[INDEX_BUCKETS];
 };
 
@@ -100,10 +116,12 @@ struct dp_payment {
     struct pending pending;
     struct {
         int64_t latest_wall_ms, latest_mono_ms, open_wall_ms, open_mono_ms;
-    } time; /* clock.c */
+        int64_t journal_wall_ms; /* latest_wall_ms as reading the journal again would give it */
+    } time;                      /* clock.c */
     bool link_up, reader_ok, held, stopped;
     bool key_dead;             /* nothing can be signed: status and VOID alone */
     uint64_t signed_size;      /* then: records that a signature covers */
+    bool unread;               /* records that opening from a snapshot has not read */
     bool degraded;             /* the token's anchor is dead */
     uint64_t degraded_n;       /* payments approved since it died */
     int64_t anchor_again_ms;   /* when it is tried again */
@@ -127,11 +145,37 @@ struct entry *index_by_service(struct index *x, const char *sale_id, const char 
 /* Every record goes through here: the index and the round are a function of the journal. */
 void index_see(struct index *x, struct round *round, const struct dp_record *r);
 /* A parcel's payment: one that is paid and not undone, else the last one; NULL. */
-const struct entry *index_by_parcel(const struct index *x, const char *parcel);
-/* The approved, unreversed payment of a sale's transaction, or NULL. */
-const struct entry *index_paid(const struct index *x, const char *sale_id, const char *sale_tx);
+const struct entry *index_by_parcel(struct index *x, const char *parcel);
+/* There is an approved, unreversed payment of a sale's transaction. */
+bool index_is_paid(const struct index *x, const char *sale_id, const char *sale_tx);
+/* The chains, of entries that were put there otherwise. */
+int index_chain(struct index *x);
+
+/* ---- older.c ---- */
+int older_new(struct older *o);
+void older_free(struct older *o);
+/* When there is no place the oldest quarter is forgotten. */
+void older_put(struct older *o, const struct entry *e);
+enum older_by {
+    OLDER_TX,
+    OLDER_SERVICE, /* sale_id and service_id */
+    OLDER_SALE,    /* sale_id and sale_tx */
+    OLDER_PARCEL,
+    OLDER_CARD
+};
+/* The newest one before *i (from o->n down) that is like this one, into e; false: there is none. */
+bool older_next(const struct older *o, enum older_by by, const struct entry *like, uint32_t *i,
+                struct entry *e);
+#define ENTRY_BYTES_MAX 640
+void entry_write(struct dp_writer *w, const struct entry *e);
+DP_PARSES void entry_read(struct dp_reader *r, struct entry *e);
+
+/* ---- state.c: what a snapshot of the journal keeps for this room ---- */
+extern const struct dp_journal_state_ops payment_state_ops;
 
 /* ---- payment.c ---- */
+/* Of the journal p->journal_id. */
+int payment_make_acquirer(struct dp_payment *p);
 int64_t mono(const struct dp_payment *p);
 int64_t wall(const struct dp_payment *p);
 /* A record of tx with what every record of this terminal has. */

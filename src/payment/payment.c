@@ -134,7 +134,10 @@ int bind_all(struct dp_payment *p)
 
 int end_round(struct dp_payment *p)
 {
-    int err = p->degraded ? DP_ERR_STATE : dp_journal_rotate(p->journal);
+    int err;
+    p->round_over = false; /* rotating makes a snapshot: it is to say so */
+    err = p->degraded ? DP_ERR_STATE : dp_journal_rotate(p->journal);
+    p->round_over = err < 0;
     note_degraded(p);
     if (err == DP_ERR_STATE && p->degraded) {
         dp_log(DP_LOG_WARNING, "no new key of the journal while the anchor is dead; it comes then");
@@ -145,7 +148,6 @@ int end_round(struct dp_payment *p)
         p->stopped = true;
         return err;
     }
-    p->round_over = false;
     dp_log(DP_LOG_INFO, "the round is over: the journal has a new key");
     return DP_OK;
 }
@@ -164,7 +166,7 @@ int send_packed(struct dp_payment *p, size_t n, uint32_t *id)
     return err < 0 ? DP_ERR_GONE : DP_OK;
 }
 
-static int make_acquirer(struct dp_payment *p)
+int payment_make_acquirer(struct dp_payment *p)
 {
     const struct dp_params *params = p->config.params;
     struct dp_acquirer_config c;
@@ -196,7 +198,7 @@ void see_at_open(void *user, const struct dp_record *r)
     struct dp_payment *p = user;
     if (p->config.params != NULL && p->acquirer == NULL && p->begin_err == DP_OK) {
         memcpy(p->journal_id, r->journal, sizeof p->journal_id);
-        p->begin_err = make_acquirer(p);
+        p->begin_err = payment_make_acquirer(p);
     }
     see(p, r);
     if (p->acquirer != NULL)
@@ -293,12 +295,14 @@ static int open_journal(struct dp_payment *p)
     if (p->config.hsm == NULL)
         return DP_ERR_TOKEN;
     journal_config(p, &c);
+    c.state = &payment_state_ops;
     err = dp_journal_open(&c, see_at_open, p, &opened, &p->journal);
     if (err < 0) {
         dp_log(DP_LOG_ERROR, "journal: %s; no payment is taken", dp_strerr(err));
         return err;
     }
     dp_journal_id(p->journal, p->journal_id);
+    p->unread = opened.resumed;
     if (opened.recovered)
         dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");
     err = dp_journal_checkpoint(p->journal); /* what is answered from now on is bound */
@@ -311,7 +315,7 @@ static int begin(struct dp_payment *p)
 {
     int err = p->begin_err;
     if (err == DP_OK && p->acquirer == NULL) /* a journal begun just now */
-        err = make_acquirer(p);
+        err = payment_make_acquirer(p);
     if (err == DP_OK)
         err = close_open_payments(p);
     if (err == DP_OK)
@@ -563,6 +567,30 @@ void dp_payment_acknowledge(struct dp_payment *p, const uint8_t *ack, size_t n,
 }
 
 /* One segment at a time, while nobody waits for anything. */
+/* Between payments: a snapshot when it is due, and a segment at a time of what opening from the
+ * last one has not read. */
+static void look_after_journal(struct dp_payment *p, int64_t *wait)
+{
+    int err = DP_OK;
+    if (p->door.state != DOOR_IDLE || p->pending.busy)
+        return;
+    if (dp_journal_snapshot_due(p->journal)) {
+        if (dp_journal_snapshot(p->journal) < 0)
+            p->stopped = true;
+        note_degraded(p);
+        return;
+    }
+    if (p->unread)
+        err = dp_journal_recheck(p->journal, &p->unread);
+    if (err == DP_ERR_TAMPERED)
+        p->journal_err = err;
+    else if (err < 0)
+        dp_log(DP_LOG_WARNING, "journal: older records cannot be looked through: %s",
+               dp_strerr(err));
+    if (p->unread && *wait > ARCHIVE_PAUSE_MS)
+        *wait = ARCHIVE_PAUSE_MS;
+}
+
 static void archive(struct dp_payment *p, int64_t *wait)
 {
     const struct dp_params *params = p->config.params;
@@ -605,6 +633,8 @@ int dp_payment_tick(struct dp_payment *p)
     door_tick(p, now, &wait);
     if (!p->stopped)
         forward_tick(p, now, &wait);
+    if (!p->stopped)
+        look_after_journal(p, &wait);
     if (!p->stopped)
         archive(p, &wait);
     if (!p->stopped)

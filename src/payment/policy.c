@@ -76,16 +76,46 @@ enum dp_reason policy_deferred(const struct dp_payment *p, int64_t amount)
     return DP_REASON_NONE;
 }
 
+/* The payments of one card, those at hand and the older ones. */
+struct of_card {
+    uint32_t at, older;
+    struct entry like, entry;
+};
+
+static void of_card_begin(const struct dp_payment *p, const uint8_t card_hash[16],
+                          struct of_card *c)
+{
+    memset(c, 0, sizeof *c);
+    memcpy(c->like.card_hash, card_hash, sizeof c->like.card_hash);
+    c->like.has_card_hash = true;
+    c->older = p->index.older.n;
+}
+
+/* NULL: no more. */
+static const struct entry *of_card_next(const struct dp_payment *p, struct of_card *c)
+{
+    while (c->at < p->index.n) {
+        const struct entry *e = &p->index.entries[c->at++];
+        if (e->has_card_hash && !e->is_reversal &&
+            memcmp(e->card_hash, c->like.card_hash, sizeof e->card_hash) == 0)
+            return e;
+    }
+    while (older_next(&p->index.older, OLDER_CARD, &c->like, &c->older, &c->entry))
+        if (!c->entry.is_reversal)
+            return &c->entry;
+    return NULL;
+}
+
 /* What this card paid in this round, with and without a link, and what was not taken back. */
 static uint64_t paid_by(const struct dp_payment *p, const uint8_t card_hash[16])
 {
+    struct of_card c;
+    const struct entry *e;
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < p->index.n; i++) {
-        const struct entry *e = &p->index.entries[i];
+    for (of_card_begin(p, card_hash, &c); (e = of_card_next(p, &c)) != NULL;) {
         bool paid =
             e->mode == DP_MODE_ONLINE || e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED;
-        if (paid && !e->is_reversal && !e->reversed && e->round == p->round.number &&
-            e->has_card_hash && memcmp(e->card_hash, card_hash, sizeof e->card_hash) == 0)
+        if (paid && !e->reversed && e->round == p->round.number)
             sum += (uint64_t)e->amount.minor;
     }
     return sum;
@@ -96,12 +126,12 @@ static bool card_cap_reached(const struct dp_payment *p, const uint8_t card_hash
                              int64_t amount)
 {
     const struct dp_params_offline *o = &p->config.params->offline;
+    struct of_card c;
+    const struct entry *e;
     uint64_t n = 0, sum = 0;
-    for (uint32_t i = 0; i < p->index.n; i++) {
-        const struct entry *e = &p->index.entries[i];
+    for (of_card_begin(p, card_hash, &c); (e = of_card_next(p, &c)) != NULL;) {
         bool without_link = e->mode == DP_MODE_OFFLINE || e->mode == DP_MODE_DEFERRED;
-        if (!without_link || e->is_reversal || e->round != p->round.number || !e->has_card_hash ||
-            memcmp(e->card_hash, card_hash, sizeof e->card_hash) != 0)
+        if (!without_link || e->round != p->round.number)
             continue;
         n++;
         sum += (uint64_t)e->amount.minor;
@@ -149,6 +179,8 @@ bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
                      const struct dp_emv_summary *s)
 {
     static const uint8_t none[8] = {0};
+    struct of_card c;
+    const struct entry *older;
     for (uint32_t i = 0; i < p->index.n; i++) {
         const struct entry *e = &p->index.entries[i];
         bool same_card = e->has_card_hash && memcmp(e->card_hash, card_hash, 16) == 0;
@@ -160,5 +192,9 @@ bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
         if (same_card && same_application(e, s) && s->atc <= e->atc)
             return true;
     }
+    for (of_card_begin(p, card_hash, &c); (older = of_card_next(p, &c)) != NULL;)
+        if (older->done && memcmp(older->cryptogram, none, sizeof none) != 0 &&
+            same_application(older, s) && s->atc <= older->atc)
+            return true;
     return false;
 }
