@@ -11,6 +11,9 @@
 
 /* ---- one entry, written and read ---- */
 
+/* Whoever adds a field writes and reads it here. */
+_Static_assert(sizeof(void *) != 8 || sizeof(struct entry) == 472, "a field is not packed");
+
 static void write_text(struct dp_writer *w, const char *text)
 {
     size_t n = strlen(text);
@@ -34,7 +37,7 @@ static void read_text(struct dp_reader *r, char *out, size_t max)
 static uint8_t flags_of(const struct entry *e)
 {
     return (uint8_t)(e->done | e->reversed << 1 | e->is_reversal << 2 | e->pending_signature << 3 |
-                     e->has_card_hash << 4 | e->degraded << 5);
+                     e->has_card_hash << 4 | e->degraded << 5 | e->authorised << 6);
 }
 
 void entry_write(struct dp_writer *w, const struct entry *e)
@@ -82,7 +85,7 @@ void entry_write(struct dp_writer *w, const struct entry *e)
 static void read_flags(struct dp_reader *r, struct entry *e)
 {
     uint8_t flags = dp_read_u8(r);
-    if (flags >> 6 != 0)
+    if (flags >> 7 != 0)
         (void)dp_reader_fail(r, DP_ERR_RANGE);
     e->done = (flags & 1) != 0;
     e->reversed = (flags & 2) != 0;
@@ -90,6 +93,7 @@ static void read_flags(struct dp_reader *r, struct entry *e)
     e->pending_signature = (flags & 8) != 0;
     e->has_card_hash = (flags & 16) != 0;
     e->degraded = (flags & 32) != 0;
+    e->authorised = (flags & 64) != 0;
 }
 
 void entry_read(struct dp_reader *r, struct entry *e)

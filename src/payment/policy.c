@@ -180,21 +180,20 @@ bool policy_replayed(const struct dp_payment *p, const uint8_t card_hash[16],
 {
     static const uint8_t none[8] = {0};
     struct of_card c;
-    const struct entry *older;
+    const struct entry *same;
     for (uint32_t i = 0; i < p->index.n; i++) {
         const struct entry *e = &p->index.entries[i];
-        bool same_card = e->has_card_hash && memcmp(e->card_hash, card_hash, 16) == 0;
         if (!e->done || e->is_reversal || memcmp(e->cryptogram, none, sizeof none) == 0)
             continue;
         if (memcmp(e->cryptogram, s->cryptogram, sizeof e->cryptogram) == 0)
             return true;
+    }
+    for (of_card_begin(p, card_hash, &c); (same = of_card_next(p, &c)) != NULL;) {
+        if (!same->done || memcmp(same->cryptogram, none, sizeof none) == 0)
+            continue;
         /* each application of a card counts for itself */
-        if (same_card && same_application(e, s) && s->atc <= e->atc)
+        if (same_application(same, s) && s->atc <= same->atc)
             return true;
     }
-    for (of_card_begin(p, card_hash, &c); (older = of_card_next(p, &c)) != NULL;)
-        if (older->done && memcmp(older->cryptogram, none, sizeof none) != 0 &&
-            same_application(older, s) && s->atc <= older->atc)
-            return true;
     return false;
 }
