@@ -96,8 +96,9 @@
 #define DP_PARAMS_AGENTS_MAX     1024
 
 /* ---- payment ---- */
-#define DP_PAYMENT_INDEX_MAX 8192 /* payments at hand; none that something is pending for leaves   \
-                                   */
+#define DP_PAYMENT_INDEX_MAX                                                                       \
+    8192 /* payments at hand; none that something is pending for leaves                            \
+          */
 #define DP_PAYMENT_OLDER_MAX   49152   /* payments that have left, and are still known */
 #define DP_PAYMENT_OLDER_BYTES 8388608 /* in so many bytes: some 200 for a payment */
 
