@@ -102,7 +102,9 @@ static bool occurrence(struct dp_emv_kernel *k, const struct dp_emv_aid *aid,
     if (dp_tlv_find(inner, 0xA5, &proprietary) < 0 && a->sw == 0x9000)
         return false;
     exact = name.n == aid->aid_n;
-    if (a->sw == 0x9000 && (exact || aid->partial))
+    if (!exact && !aid->partial) /* of what must match exactly there is no next occurrence */
+        return false;
+    if (a->sw == 0x9000)
         emv_candidate_add(k, name, proprietary);
     return !exact;
 }
@@ -277,7 +279,10 @@ int emv_application_selected(struct dp_emv_kernel *k, const struct dp_emv_aid *a
     emv_name_for_people(emv_data_get(&k->data, 0x9F12), emv_data_get(&k->data, 0x9F11),
                         emv_data_get(&k->data, 0x50), s->label);
     emv_languages_take(emv_data_get(&k->data, 0x5F2D), s->languages);
-    err = emv_data_set(&k->data, 0x9F06, EMV_FROM_TERMINAL, aid->aid, aid->aid_n);
+    /* of a chip the whole name, of which the list may have a beginning: EMV 4.4 Book 1, 12.4 */
+    err = aid->kernel == 0
+              ? emv_data_set(&k->data, 0x9F06, EMV_FROM_TERMINAL, s->aid, s->aid_n)
+              : emv_data_set(&k->data, 0x9F06, EMV_FROM_TERMINAL, aid->aid, aid->aid_n);
     if (err == DP_OK)
         err = emv_data_set(&k->data, 0x9F09, EMV_FROM_TERMINAL, aid->version, 2);
     if (err == DP_OK)

@@ -116,7 +116,6 @@ static void floor_limit_and_policy_ask_for_an_online_cryptogram(void **state)
     assert_int_equal(sent_ttq()[1], 0x80);
 }
 
-/* A card that says TC although it was asked for an ARQC (A11). */
 static void sale_split_in_two_is_one_against_the_ceilings(void **state)
 {
     static const struct {
@@ -161,6 +160,7 @@ static void a_card_that_is_not_yet_valid_is_declined_offline(void **state)
     assert_true(sim_payment_tvr(&p, 1, 0x20));
 }
 
+/* A card that says TC although it was asked for an ARQC (A11). */
 static void a_tc_that_was_not_asked_for_is_declined(void **state)
 {
     open_card("qvsdc");

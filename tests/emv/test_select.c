@@ -190,15 +190,15 @@ static void an_exact_match_alone_is_wanted(void **state)
 {
     static const struct step_exchange script[] = {
         NO_PSE,
-        {SELECT_1, "6A82"},
-        {SELECT_2, "6F0F8408" AID_2 "01A5038701029000"},
-        {"00A4040207" AID_2 "00", "6F0E8407" AID_2 "A5038701019000"},
+        {SELECT_1, "6F0F8408" AID_1 "01A5038701029000"},
+        {NEXT_1, "6A82"},
+        {SELECT_2, "6F0F8408" AID_2 "01A5038701029000"}, /* longer: nor is a next one asked for */
     };
     BEGIN(script);
     assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
     step_played(&s);
     assert_int_equal(s.k.candidates_n, 1);
-    candidate(0, AID_2, 1);
+    candidate(0, AID_1 "01", 2);
     step_end(&s);
 }
 
@@ -331,7 +331,9 @@ static void the_cards_priority_decides_and_what_fails_is_struck_off(void **state
     step_played(&s);
     assert_string_equal(s.result.summary.label, "ABC");
     assert_int_equal(s.result.summary.aid_n, 8);
-    assert_int_equal(emv_data_get(&s.k.data, 0x9F06).n, 7);
+    /* the whole name, where the terminal's list has seven bytes of it */
+    assert_int_equal(emv_data_get(&s.k.data, 0x9F06).n, 8);
+    assert_memory_equal(emv_data_get(&s.k.data, 0x9F06).p, s.result.summary.aid, 8);
     emv_candidate_strike(&s.k);
     assert_string_equal(s.result.summary.label, ""); /* nor is anything told of it */
     assert_int_equal(s.result.summary.aid_n, 0);
@@ -380,21 +382,28 @@ static void what_needs_consent_is_not_taken_without_it(void **state)
     step_end(&s);
 }
 
+static void label_is(const char *label, const char *preferred, const char *table, const char *text)
+{
+    step_set(&s, 0x50, label);
+    step_set(&s, 0x9F12, preferred);
+    step_set(&s, 0x9F11, table);
+    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
+    assert_string_equal(s.result.summary.label, text);
+}
+
 static void labels_are_printable_or_empty(void **state)
 {
     step_begin(&s);
-    step_set(&s, 0x50, "44454249540A");
-    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
-    assert_string_equal(s.result.summary.label, "");
-    step_set(&s, 0x50, "4445424954");
-    step_set(&s, 0x9F12, "C381"); /* a control character */
-    step_set(&s, 0x9F11, "01");
-    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
-    assert_string_equal(s.result.summary.label, "DEBIT");
-    step_set(&s, 0x9F12, "414243");
-    step_set(&s, 0x9F11, "05"); /* not our alphabet */
-    assert_int_equal(emv_application_selected(&s.k, &s.aids[0]), DP_OK);
-    assert_string_equal(s.result.summary.label, "DEBIT");
+    label_is("4445424954", "414243", "01", "ABC");
+    label_is("4445424954", "414243", "05", "DEBIT"); /* not our alphabet */
+    /* what is no character is left out: a control character, in a label one of Latin 1 too */
+    label_is("44450A42C9491B54", "414243", "05", "DEBIT");
+    label_is("4445424954", "41C98142", "01",
+             "A\xC3\x89"
+             "B");
+    /* nothing to be read: as if it was not there */
+    label_is("4445424954", "20A00A", "01", "DEBIT");
+    label_is("0A2020", "20A00A", "01", "");
     step_end(&s);
 }
 
