@@ -181,10 +181,10 @@ int emv_generate_ac(struct dp_emv_kernel *k, bool second, enum emv_cid wish, str
     if (a.sw != 0x9000)
         return DP_ERR_DENIED;
     k->tsi[0] |= TSI_CARD_RISK;
-    if (ac->cda_wanted) /* now it is performed, and not before (EMV 4.4 Book 3, 10.3) */
-        k->tsi[0] |= TSI_ODA;
     ac->words = "GENERATE AC: answer";
     err = emv_ac_take(k, second, a.data, ac);
+    if (ac->cda_wanted) /* now it is performed, not before (EMV 4.4 Book 3, 10.3), nor by an AAC */
+        k->tsi[0] |= TSI_ODA;
     if (err == DP_OK && (rank(ac->cid) > rank(wish) || (second && ac->cid == CID_ARQC))) {
         ac->words = "GENERATE AC: more than was asked for";
         err = DP_ERR_MISMATCH;

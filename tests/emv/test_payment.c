@@ -358,6 +358,12 @@ static void cda_is_performed_when_the_cryptogram_comes(void **state)
     c = sim_payment_command(&p, INS_GENERATE_AC, 1, NULL);
     assert_int_equal(c[5 + 10] & 0x80, 0);
     assert_int_equal(p.result.summary.tsi[0] & 0x80, 0x80);
+    /* an AAC has no signature */
+    sim_payment_open_with(&p, "cda-offline", "offline = decline\n");
+    sim_payment_expect(&p, DP_EMV_DECLINED, DP_EMV_REASON_CARD_DECLINED);
+    assert_int_equal(sim_payment_command(&p, INS_GENERATE_AC, 1, NULL)[2] & 0x10, 0x10);
+    assert_int_equal(p.result.summary.authentication_result, DP_EMV_AUTH_NOT_PERFORMED);
+    assert_int_equal(p.result.summary.tsi[0] & 0x80, 0);
     sim_payment_open_with(&p, "cda-offline", lines);
     sim_payment_script(&p, "read-record:3.1 tag 8F EE");
     assert_int_equal(sim_payment_run(&p), DP_OK);
