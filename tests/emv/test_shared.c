@@ -7,7 +7,6 @@
  *     reader drop it
  *   - the file locator is checked whole before the first record is read, so that with a bad later
  *     entry (read_application_data test 7) no record is read at all
- *   - an application blocked (6283) on T=1 is not asked for its FCI, which nobody needs
  *   - where a recorded answer is longer than GET RESPONSE asked for, which no T=0 reader can
  * deliver (and our exchange refuses), it is cut to that The TPDU recordings are below our reader
  * interface: their procedure bytes are taken out, and what is left is the same APDU.
