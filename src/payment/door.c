@@ -189,8 +189,8 @@ void dp_payment_pay(struct dp_payment *p, uint64_t request, const struct dp_pay_
     struct dp_pay_result result;
     const struct entry *known = index_by_service(&p->index, q->sale_id, q->service_id);
     enum dp_reason why;
-    if (p->stopped) {
-        refuse(p, request, DP_REASON_UNKNOWN); /* memory may be ahead of what is durable */
+    if (p->stopped || (known != NULL && nobody_knows(p))) {
+        refuse(p, request, DP_REASON_UNKNOWN);
         return;
     }
     if (known != NULL && memcmp(known->fingerprint, q->fingerprint, sizeof q->fingerprint) != 0) {

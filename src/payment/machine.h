@@ -194,6 +194,10 @@ int end_round(struct dp_payment *p);
  * there is no link process, nothing left. */
 int send_packed(struct dp_payment *p, size_t n, uint32_t *id);
 
+/* What has become of a payment: memory may be ahead of what is durable; and a journal that is
+ * refused may lack the end, or say what somebody wrote into it. Dead keys are told of entry by
+ * entry. */
+bool nobody_knows(const struct dp_payment *p);
 /* Every record of the journal, at start; user: the machine. */
 void see_at_open(void *user, const struct dp_record *r);
 void journal_config(const struct dp_payment *p, struct dp_journal_config *c);

@@ -367,6 +367,11 @@ void dp_payment_free(struct dp_payment **pp)
     *pp = NULL;
 }
 
+bool nobody_knows(const struct dp_payment *p)
+{
+    return p->stopped || (p->journal_err < 0 && !keyless_is(p->journal_err));
+}
+
 void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_status_query *q)
 {
     struct dp_pay_result r;
@@ -374,9 +379,7 @@ void dp_payment_status(struct dp_payment *p, uint64_t request, const struct dp_s
                                      : index_by_service(&p->index, q->sale_id, q->service_id);
     if (!q->by_tx && q->service_id[0] == '\0')
         e = index_by_parcel(&p->index, q->parcel);
-    /* memory may be ahead of what is durable; and a journal that is refused may lack the end, or
-     * say what somebody wrote into it. Dead keys are told of entry by entry */
-    if (p->stopped || (p->journal_err < 0 && !keyless_is(p->journal_err))) {
+    if (nobody_knows(p)) {
         refuse(p, request, DP_REASON_UNKNOWN);
         return;
     }

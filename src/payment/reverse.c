@@ -119,7 +119,7 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
     const struct entry *known = index_by_service(&p->index, q->sale_id, q->service_id);
     const struct entry *sale;
     enum dp_reason why;
-    if (p->stopped) {
+    if (p->stopped || (known != NULL && nobody_knows(p))) {
         refuse(p, request, DP_REASON_UNKNOWN);
         return;
     }

@@ -1583,6 +1583,38 @@ static void diagnosis_names_the_trouble(void **state)
 
 /* ---- the collector: its key is the token's for TLS ---- */
 
+/* A journal that is refused says nothing, to a request that comes again either: what it lacks, or
+ * what somebody wrote into it, would be the answer. */
+static void a_refused_journal_answers_no_request_again(void **state)
+{
+    struct memstore old;
+    uint8_t tx[16];
+    struct dp_diagnosis d;
+    (void)state;
+    world_pay(&w, 1, "S1", 1000);
+    world_tap_deferred(&w);
+    memcpy(tx, world_result(&w, 1)->tx, sizeof tx);
+    world_reverse(&w, 2, "S2", tx);
+    assert_int_equal(world_result(&w, 2)->mode, DP_MODE_VOID);
+    memstore_copy(&old, &w.mem);
+    w.card_hash[0]++;
+    world_pay(&w, 3, "S3", 1000);
+    world_tap_deferred(&w);
+    assert_int_equal(world_result(&w, 3)->state, DP_PAY_APPROVED);
+    memstore_free(&w.mem);
+    w.mem = old; /* yesterday's */
+    world_kill(&w);
+    dp_payment_diagnose(w.p, &d);
+    assert_false(d.journal_ok);
+    assert_int_equal(world_status(&w, "S1").state, DP_PAY_UNKNOWN);
+    world_pay(&w, 4, "S1", 1000);
+    assert_int_equal(world_result(&w, 4)->state, DP_PAY_UNKNOWN);
+    world_reverse(&w, 5, "S2", tx);
+    assert_int_equal(world_result(&w, 5)->state, DP_PAY_UNKNOWN);
+    world_pay(&w, 6, "S4", 1000); /* a new one is refused for what it is */
+    assert_refused(6, DP_REASON_JOURNAL);
+}
+
 static int sign_as_collector(void *ctx, const uint8_t digest[32], uint8_t signature[64])
 {
     return dp_hsm_sign(ctx, DP_KEY_TLS_CLIENT, digest, signature);
@@ -1729,6 +1761,7 @@ int main(void)
         TEST(quiet_restart_writes_nothing),
         TEST(parcel_leads_to_the_payment_that_stands_for_it),
         TEST(diagnosis_names_the_trouble),
+        TEST(a_refused_journal_answers_no_request_again),
         TEST(what_the_collector_has_is_taken_between_payments_and_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
