@@ -866,6 +866,8 @@ class Verifier:
 
     def bound_by_head(self, place):
         size = self.head["size"]
+        if self.head["journal"] != self.journal:
+            raise Finding("head-mismatch", "the head is another journal's", *place)
         if self.records < size:
             if self.pending:
                 damage = self.pending[-1]

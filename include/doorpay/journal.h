@@ -226,6 +226,10 @@ DP_PUBLIC DP_MUST_USE int dp_journal_checkpoint(struct dp_journal *j);
  * anchored (docs/PROTOCOL.journal, 6, "Degraded"). It begins by itself, with a DEGRADED_ON record.
  */
 DP_PUBLIC bool dp_journal_is_degraded(const struct dp_journal *j);
+/* Checkpoints that new payments may still have while the anchor is dead: a degraded journal takes
+ * no more than so many, and some are kept for what is not over. Past the last one
+ * dp_journal_checkpoint fails with DP_ERR_LIMIT, and nothing is written. */
+DP_PUBLIC uint32_t dp_journal_degraded_left(const struct dp_journal *j);
 /* Does the anchor work again? It is extended by what it missed, some of it at a time, and then
  * DEGRADED_OFF is recorded and bound. DP_OK: the journal is not degraded (any more); DP_ERR_BUSY:
  * there is more to extend by; DP_ERR_TOKEN and kin: still dead; DP_ERR_ROLLBACK: the token has
@@ -261,7 +265,7 @@ DP_PUBLIC bool dp_journal_snapshot_due(const struct dp_journal *j);
  * Looks through one segment that opening did not read, in order, between payments: chain, tree,
  * totals, states, all but the signatures that the anchor makes up for. *more: there is another one.
  * DP_ERR_TAMPERED: a rule is broken there; no INTENT is taken any more, and the next opening reads
- * everything. DP_ERR_IO and DP_ERR_NOMEM: not now.
+ * everything. DP_ERR_IO and DP_ERR_NOMEM: not now; there is more then, from the first one again.
  */
 DP_PUBLIC DP_MUST_USE int dp_journal_recheck(struct dp_journal *j, bool *more);
 /* A new epoch key (round), a snapshot, and the end of the old key. DP_ERR_STATE, too,

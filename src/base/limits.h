@@ -83,6 +83,7 @@
 #define DP_JOURNAL_HEADS_MAX       2097152  /* checkpoints behind the last acknowledgement */
 #define DP_JOURNAL_SIDE_MAX        8192     /* sealed blobs that are wanted at one time */
 #define DP_JOURNAL_MISSED_MAX      4096     /* checkpoints made while the anchor is dead */
+#define DP_JOURNAL_MISSED_RESERVE  512      /* of these, kept for what is not a new payment */
 #define DP_JOURNAL_SEGMENTS_MAX    99999999
 #define DP_JOURNAL_NAME_MAX        128 /* characters of a name in the store */
 #define DP_JOURNAL_DIR_ENTRIES_MAX 1048576

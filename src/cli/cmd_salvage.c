@@ -121,7 +121,8 @@ static int find_verified(struct salvage *s)
     s->verified = other ? 0 : s->v.signed_size;
     if (s->verified == 0)
         return SALVAGE_NOTHING;
-    if (s->v.verdict == DP_VERDICT_ROLLBACK)
+    if (s->v.verdict == DP_VERDICT_ROLLBACK ||
+        (s->v.torn_tail && s->known.has_head && s->known.head_size > s->v.records))
         return SALVAGE_ROLLBACK;
     return s->v.verdict == DP_VERDICT_FRESH && s->verified == s->v.records ? SALVAGE_ALL
                                                                            : SALVAGE_PREFIX;

@@ -19,6 +19,18 @@ bool dp_journal_is_degraded(const struct dp_journal *j)
     return j->degraded;
 }
 
+uint32_t dp_journal_degraded_left(const struct dp_journal *j)
+{
+    const uint32_t most = DP_JOURNAL_MISSED_MAX - DP_JOURNAL_MISSED_RESERVE;
+    uint32_t used = j->degraded ? j->missed.n : 0;
+    return used < most ? most - used : 0;
+}
+
+bool journal_may_miss(const struct dp_journal *j)
+{
+    return !j->degraded || j->missed.n < DP_JOURNAL_MISSED_MAX;
+}
+
 static int miss(struct dp_journal *j, const uint8_t digest[HASH_BYTES], uint64_t size)
 {
     int err = missed_add(&j->missed, digest, size);

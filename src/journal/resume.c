@@ -261,6 +261,16 @@ static int found(struct dp_journal *j)
     return DP_ERR_TAMPERED;
 }
 
+/* What could not be read may be readable later. A scan that ended in the middle of a segment cannot
+ * go on: from the first one again. */
+static int again(struct dp_journal *j, int err, bool *more)
+{
+    scan_free(&j->recheck);
+    j->recheck_next = 1;
+    *more = true;
+    return err;
+}
+
 int dp_journal_recheck(struct dp_journal *j, bool *more)
 {
     int err = DP_OK;
@@ -277,7 +287,7 @@ int dp_journal_recheck(struct dp_journal *j, bool *more)
     if (err == DP_OK)
         err = scan_segment(j->recheck, j->recheck_next);
     if (err != DP_OK)
-        return err;
+        return again(j, err, more);
     if (j->recheck->rule != NULL)
         return found(j);
     if (j->recheck_next < j->recheck_last) {

@@ -27,6 +27,17 @@ static void say_end(struct dp_verify_result *v, enum dp_verdict verdict, const c
     say(v, verdict, rule, s->header.number, s->offset, s->tree.size);
 }
 
+/* What is torn is none of a crash's when somebody had bound it: the token, or who kept a head. */
+static bool say_damage(const struct scan *s, const char *who, struct dp_verify_result *v)
+{
+    const struct damage *d = &s->damages[s->damages_n - 1];
+    say(v, DP_VERDICT_TAMPERED, "frame-crc", d->segment, d->offset, s->tree.size);
+    (void)snprintf(v->words, sizeof v->words,
+                   "record %" PRIu64 " is damaged, and %s or what came after it", s->tree.size,
+                   who);
+    return true;
+}
+
 /* The token's word. True when it settles the verdict. */
 static bool judge_anchor(const struct scan *s, const uint8_t anchor[32], uint64_t *bound,
                          struct dp_verify_result *v)
@@ -42,15 +53,8 @@ static bool judge_anchor(const struct scan *s, const uint8_t anchor[32], uint64_
     /* a crash between flush and extend: nothing of this batch was answered */
     if (s->last.any && !s->last.is_signed && memcmp(anchor, s->last.before, HASH_BYTES) == 0)
         return false;
-    if (s->damages_n > 0) {
-        const struct damage *d = &s->damages[s->damages_n - 1];
-        say(v, DP_VERDICT_TAMPERED, "frame-crc", d->segment, d->offset, s->tree.size);
-        (void)snprintf(v->words, sizeof v->words,
-                       "record %" PRIu64 " is damaged, and the token has bound it or what came "
-                       "after it",
-                       s->tree.size);
-        return true;
-    }
+    if (s->damages_n > 0)
+        return say_damage(s, "the token has bound it", v);
     say_end(v, DP_VERDICT_ROLLBACK, "rollback", s);
     (void)snprintf(
         v->words, sizeof v->words,
@@ -68,6 +72,8 @@ static bool judge_head(const struct scan *s, const struct dp_verify_options *o, 
         (void)snprintf(v->words, sizeof v->words, "the head is of another journal");
         return true;
     }
+    if (o->head_size > s->tree.size && s->damages_n > 0)
+        return say_damage(s, "the head was made of it", v);
     if (o->head_size > s->tree.size) {
         say_end(v, DP_VERDICT_ROLLBACK, "rollback", s);
         (void)snprintf(v->words, sizeof v->words,

@@ -373,7 +373,8 @@ int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes body)
 int journal_bind(struct dp_journal *j)
 {
     uint8_t digest[HASH_BYTES];
-    int err = journal_put_checkpoint(j, digest);
+    /* before anything is written: an honest journal must not look like a forged one */
+    int err = journal_may_miss(j) ? journal_put_checkpoint(j, digest) : DP_ERR_LIMIT;
     if (err == DP_OK)
         err = flush(j);
     if (err == DP_OK)

@@ -115,6 +115,8 @@ DP_MUST_USE int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes
 /* ---- degraded.c ---- */
 /* The anchor follows a body that was flushed; a dead one makes the journal degraded, and say_on. */
 DP_MUST_USE int journal_follow(struct dp_journal *j, const uint8_t digest[HASH_BYTES]);
+/* One body more, while degraded: a reader takes no more than so many. */
+bool journal_may_miss(const struct dp_journal *j);
 /* At start, what is on disk held against the token: the anchor goes to the last body where it can.
  * DP_ERR_ROLLBACK; DP_OK too when the anchor is dead, and then the journal is degraded. */
 DP_MUST_USE int journal_follow_scan(struct dp_journal *j, const struct scan *s);

@@ -122,6 +122,7 @@ struct dp_payment {
     bool key_dead;             /* nothing can be signed: status and VOID alone */
     uint64_t signed_size;      /* then: records that a signature covers */
     bool unread;               /* records that opening from a snapshot has not read */
+    int64_t unread_again_ms;   /* when they are tried again */
     bool degraded;             /* the token's anchor is dead */
     uint64_t degraded_n;       /* payments approved since it died */
     int64_t anchor_again_ms;   /* when it is tried again */

@@ -13,6 +13,7 @@
 #define TICK_MAX_MS             60000
 #define ARCHIVE_PAUSE_MS        20
 #define ANCHOR_AGAIN_MS         30000
+#define UNREAD_AGAIN_MS         30000
 #define SIGNATURE_WAIT_MS       1000 /* for another flush to take it along */
 
 int64_t mono(const struct dp_payment *p)
@@ -569,10 +570,9 @@ void dp_payment_acknowledge(struct dp_payment *p, const uint8_t *ack, size_t n,
     dp_log(out->taken ? DP_LOG_INFO : DP_LOG_WARNING, "acknowledgement: %s", out->words);
 }
 
-/* One segment at a time, while nobody waits for anything. */
 /* Between payments: a snapshot when it is due, and a segment at a time of what opening from the
  * last one has not read. */
-static void look_after_journal(struct dp_payment *p, int64_t *wait)
+static void look_after_journal(struct dp_payment *p, int64_t now, int64_t *wait)
 {
     int err = DP_OK;
     if (p->door.state != DOOR_IDLE || p->pending.busy)
@@ -583,17 +583,21 @@ static void look_after_journal(struct dp_payment *p, int64_t *wait)
         note_degraded(p);
         return;
     }
-    if (p->unread)
-        err = dp_journal_recheck(p->journal, &p->unread);
-    if (err == DP_ERR_TAMPERED)
+    if (!p->unread || now < p->unread_again_ms)
+        return;
+    err = dp_journal_recheck(p->journal, &p->unread);
+    if (err == DP_ERR_TAMPERED) {
         p->journal_err = err;
-    else if (err < 0)
+    } else if (err < 0) {
+        p->unread_again_ms = now + UNREAD_AGAIN_MS;
         dp_log(DP_LOG_WARNING, "journal: older records cannot be looked through: %s",
                dp_strerr(err));
-    if (p->unread && *wait > ARCHIVE_PAUSE_MS)
+    } else if (p->unread && *wait > ARCHIVE_PAUSE_MS) {
         *wait = ARCHIVE_PAUSE_MS;
+    }
 }
 
+/* One segment at a time, while nobody waits for anything. */
 static void archive(struct dp_payment *p, int64_t *wait)
 {
     const struct dp_params *params = p->config.params;
@@ -637,7 +641,7 @@ int dp_payment_tick(struct dp_payment *p)
     if (!p->stopped)
         forward_tick(p, now, &wait);
     if (!p->stopped)
-        look_after_journal(p, &wait);
+        look_after_journal(p, now, &wait);
     if (!p->stopped)
         archive(p, &wait);
     if (!p->stopped)

@@ -23,7 +23,9 @@ static int64_t sync_left_s(const struct dp_payment *p)
 uint64_t degraded_left(const struct dp_payment *p)
 {
     const struct dp_params *params = p->config.params;
-    return params == NULL ? 0 : (uint64_t)left_of(params->degraded_payments_max, p->degraded_n);
+    if (params == NULL || (p->journal != NULL && dp_journal_degraded_left(p->journal) == 0))
+        return 0;
+    return (uint64_t)left_of(params->degraded_payments_max, p->degraded_n);
 }
 
 void headroom(const struct dp_payment *p, struct dp_headroom *out)

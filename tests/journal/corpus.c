@@ -1324,6 +1324,20 @@ static void damage_under_the_anchor(struct corpus *c)
     memset(bytes(c) + offset_of(c, i) + 30, 0x77, 900);
 }
 
+static void damage_under_the_head(struct corpus *c)
+{
+    take_head(c);
+    damage_under_the_anchor(c);
+}
+
+/* Whose it is, is said before how much of it there is. */
+static void longer_head_of_another_journal(struct corpus *c)
+{
+    take_head(c);
+    c->known.head_size++;
+    c->known.head_journal[0] ^= 1;
+}
+
 const struct corpus_case corpus_cases[] = {
 #define GOOD(f)                                                                                    \
     {                                                                                              \
@@ -1389,6 +1403,7 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("frame-crc", frame_length_edited),
     CAUGHT("frame-crc", frame_zeroed),
     CAUGHT("frame-crc", damage_under_the_anchor),
+    CAUGHT("frame-crc", damage_under_the_head),
     CAUGHT("frame-crc", damage_that_nothing_names),
     CAUGHT("frame-padding", padding_edited),
     CAUGHT("frame-padding", last_padding_edited),
@@ -1471,6 +1486,7 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("head-mismatch", head_of_another_root),
     CAUGHT("head-mismatch", head_of_another_anchor),
     CAUGHT("head-mismatch", head_of_another_journal),
+    CAUGHT("head-mismatch", longer_head_of_another_journal),
 };
 const size_t corpus_cases_n = sizeof corpus_cases / sizeof corpus_cases[0];
 

@@ -10,8 +10,10 @@
 
 #include <cmocka.h>
 
+#include "base/limits.h"
 #include "forge.h"
 #include "journal/hash.h"
+#include "journal/writer.h"
 #include "world.h"
 
 static struct world w;
@@ -135,6 +137,37 @@ static void many_bodies_are_caught_up_some_at_a_time(void **state)
     }
     assert_int_equal(err, DP_OK);
     assert_int_equal(busy, 2);
+    world_close(&w);
+    verdict(DP_VERDICT_FRESH, &v);
+}
+
+/* As many as a reader follows, and then the writer stops by itself: what it leaves is no tampering,
+ * and is caught up like any other. */
+static void it_stops_before_a_reader_would_call_it_tampering(void **state)
+{
+    const uint32_t kept = DP_JOURNAL_MISSED_RESERVE;
+    struct dp_verify_result v;
+    struct dp_record r;
+    uint64_t records;
+    (void)state;
+    dies("wear");
+    assert_int_equal(dp_journal_degraded_left(w.j), DP_JOURNAL_MISSED_MAX - kept - w.j->missed.n);
+    w.j->missed.n = DP_JOURNAL_MISSED_MAX - kept - 1; /* as if so many had been made */
+    assert_int_equal(dp_journal_degraded_left(w.j), 1);
+    w.j->missed.n = DP_JOURNAL_MISSED_MAX - 1;
+    assert_int_equal(dp_journal_degraded_left(w.j), 0);
+    assert_int_equal(pay_declined(w.j, 3), DP_OK);
+    assert_int_equal(w.j->missed.n, DP_JOURNAL_MISSED_MAX);
+    assert_int_equal(dp_journal_flush(w.j), DP_OK);
+    verdict(DP_VERDICT_UNKNOWN, &v);
+    records = v.records;
+    memset(&r, 0, sizeof r);
+    r.type = DP_RECORD_TIME_SYNC;
+    assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
+    assert_int_equal(dp_journal_checkpoint(w.j), DP_ERR_LIMIT);
+    restart(NULL);
+    assert_int_equal(w.opened.records, records + 1); /* DEGRADED_OFF */
+    assert_int_equal(pay_online(w.j, 9), DP_OK);
     world_close(&w);
     verdict(DP_VERDICT_FRESH, &v);
 }
@@ -298,6 +331,7 @@ int main(void)
         TEST(a_dead_anchor_leaves_a_signed_journal),
         TEST(an_anchor_that_works_again_catches_up),
         TEST(many_bodies_are_caught_up_some_at_a_time),
+        TEST(it_stops_before_a_reader_would_call_it_tampering),
         TEST(catching_up_may_be_cut_anywhere),
         TEST(an_extension_that_was_done_and_failed_is_not_done_twice),
         TEST(a_dead_anchor_at_start_is_degraded_from_there),

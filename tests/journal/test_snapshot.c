@@ -428,6 +428,40 @@ static void what_was_not_read_is_looked_through_while_payments_go_on(void **stat
     is_fresh();
 }
 
+static int reads_nothing(void *ctx, int file, uint64_t offset, void *out, size_t n, size_t *got)
+{
+    (void)ctx, (void)file, (void)offset, (void)out, (void)n;
+    *got = 0;
+    return DP_ERR_IO;
+}
+
+/* A disk that fails for a while, at the first segment and in the middle: nothing is left out, and
+ * nothing is called tampering. */
+static void what_cannot_be_read_is_looked_through_later(void **state)
+{
+    const struct dp_store_ops *good;
+    struct dp_store_ops bad;
+    (void)state;
+    for (unsigned before = 0; before < 2; before++) {
+        bool more = false;
+        assert_int_equal(world_open(&w), DP_OK);
+        for (unsigned i = 0; i < before; i++)
+            assert_int_equal(dp_journal_recheck(w.j, &more), DP_OK);
+        good = w.j->config.store.ops;
+        bad = *good;
+        bad.read_at = reads_nothing;
+        w.j->config.store.ops = &bad;
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(dp_journal_recheck(w.j, &more), DP_ERR_IO);
+            assert_true(more);
+        }
+        w.j->config.store.ops = good;
+        memstore_segment(&w.mem, 1)->data[300] ^= before == 0 ? 0 : 1; /* seen again */
+        assert_int_equal(recheck_all(), before == 0 ? DP_OK : DP_ERR_TAMPERED);
+        world_close(&w);
+    }
+}
+
 static void after_reading_everything_nothing_is_left_to_look_through(void **state)
 {
     bool more = true;
@@ -529,6 +563,7 @@ int main(void)
         IN_ONE(what_was_changed_behind_it_is_found),
         IN_ONE(the_last_signature_is_checked),
         T(what_was_not_read_is_looked_through_while_payments_go_on),
+        T(what_cannot_be_read_is_looked_through_later),
         T(after_reading_everything_nothing_is_left_to_look_through),
         T(a_byte_changed_before_it_is_found),
         IN_ONE(another_history_before_it_is_found),
