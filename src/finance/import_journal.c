@@ -82,12 +82,13 @@ static void see_outcome(struct import *i, const struct dp_record *r)
     bool waits = authorised || r->mode == DP_MODE_OFFLINE || r->mode == DP_MODE_DEFERRED;
     char tx[33];
     (void)hex16(r->tx, tx);
-    run(i, ledger_exec(i->ledger,
-                       "UPDATE payment SET mode = ?, reason = ?, bin = ?, last4 = ?, auth_code = "
-                       "?, wall_ms = ?, forward = ? WHERE journal = ? AND tx = ?",
-                       "tttttittt", dp_mode_name(r->mode),
-                       dp_reason_name((enum dp_reason)r->reason), r->bin, r->last4, r->auth_code,
-                       (int64_t)r->wall_ms, waits ? "pending" : "none", i->journal, tx));
+    run(i,
+        ledger_exec(i->ledger,
+                    "UPDATE payment SET mode = ?, reason = ?, bin = ?, last4 = ?, auth_code = "
+                    "?, wall_ms = ?, forward = ?, degraded = ? WHERE journal = ? AND tx = ?",
+                    "tttttititt", dp_mode_name(r->mode), dp_reason_name((enum dp_reason)r->reason),
+                    r->bin, r->last4, r->auth_code, (int64_t)r->wall_ms, waits ? "pending" : "none",
+                    (int64_t)r->degraded, i->journal, tx));
     if (r->mode == DP_MODE_ONLINE)
         set_state(i, tx, r->stan, authorised ? "pending" : "captured", r->auth_code);
     else if (r->mode == DP_MODE_OFFLINE)
@@ -160,6 +161,16 @@ static void see_void(struct import *i, const struct dp_record *r)
     set_undone(i, tx, "void");
 }
 
+/* The payment that the anchor died under: its OUTCOME was written before anybody knew. */
+static void see_degraded_on(struct import *i, const struct dp_record *r)
+{
+    char tx[33];
+    if (r->has_tx)
+        run(i,
+            ledger_exec(i->ledger, "UPDATE payment SET degraded = 1 WHERE journal = ? AND tx = ?",
+                        "tt", i->journal, hex16(r->tx, tx)));
+}
+
 static void see(void *user, const struct dp_record *r)
 {
     struct import *i = user;
@@ -181,6 +192,9 @@ static void see(void *user, const struct dp_record *r)
         break;
     case DP_RECORD_VOID:
         see_void(i, r);
+        break;
+    case DP_RECORD_DEGRADED_ON:
+        see_degraded_on(i, r);
         break;
     default:
         break;

@@ -58,7 +58,7 @@ struct finance_summary {
     const char *verdict;                               /* INCOMPLETE, BREAKS, PENDING, RECONCILED */
     struct finance_total total[LEDGER_CURRENCIES_MAX]; /* one a currency */
     size_t totals_n;
-    int64_t journals, journals_bad, payments, lines, matched, breaks, pending, lost;
+    int64_t journals, journals_bad, payments, lines, matched, breaks, pending, lost, degraded;
 };
 /* After ledger_match. */
 DP_MUST_USE int ledger_summary(struct ledger *l, struct finance_summary *out);

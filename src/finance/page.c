@@ -274,6 +274,9 @@ static void head(FILE *f, const struct finance_summary *s)
     (void)fprintf(f, ": %" PRId64 " agree, ", s->matched);
     count(f, s->breaks, "break");
     (void)fprintf(f, ", %" PRId64 " waiting, %" PRId64 " declined later.", s->pending, s->lost);
+    if (s->degraded > 0)
+        (void)fprintf(f, " <strong>Made while a token's anchor was dead: %" PRId64 ".</strong>",
+                      s->degraded);
     if (s->journals_bad > 0)
         (void)fprintf(f, " <strong>Not counted, because they did not verify: %" PRId64 ".</strong>",
                       s->journals_bad);
@@ -292,7 +295,7 @@ static int findings(struct ledger *l, FILE *f)
         {"Reason", TEXT},     {"What to do", TEXT},  {"Day", DATE},
         {"Terminal", SHORT},  {"Parcel", SHORT},     {"Journal", AMOUNT},
         {"Acquirer", AMOUNT}, {"Transaction", MONO}, {"Where", MONO}};
-    static const struct shown lost[] = {
+    static const struct shown door[] = {
         {"Day", DATE},  {"Terminal", SHORT}, {"Parcel", SHORT},    {"Card", SHORT},
         {"Mode", TEXT}, {"Amount", AMOUNT},  {"Transaction", MONO}};
     int err = SECTION(l, f, "Breaks", "The two sides contradict each other.",
@@ -305,9 +308,17 @@ static int findings(struct ledger *l, FILE *f)
         err = SECTION(l, f, "Declined later",
                       "Handed over at the door without a network and declined afterwards, or "
                       "not asked for in time: not paid, our loss unless the customer pays again.",
-                      "None.", lost,
+                      "None.", door,
                       "SELECT business_date, tid, parcel, bin || '******' || last4, mode, amount, "
                       "currency, tx FROM payment WHERE " LEDGER_LOST " ORDER BY wall_ms, tx");
+    if (err == DP_OK)
+        err = SECTION(l, f, "Degraded",
+                      "Made while the anchor of the terminal's token was dead: signed like any "
+                      "other, but until the anchor works again only a head file can tell whether "
+                      "the newest of them are missing. Have the terminal seen to.",
+                      "None.", door,
+                      "SELECT business_date, tid, parcel, bin || '******' || last4, mode, amount, "
+                      "currency, tx FROM payment WHERE degraded ORDER BY wall_ms, tx");
     return err;
 }
 
@@ -347,9 +358,9 @@ static int overview(struct ledger *l, FILE *f)
 static int details(struct ledger *l, FILE *f)
 {
     static const struct shown payments[] = {
-        {"Day", DATE},        {"Terminal", SHORT},  {"Parcel", SHORT},    {"How it was paid", TEXT},
-        {"Reason", TEXT},     {"Card", SHORT},      {"Approval", SHORT},  {"Asked", AMOUNT},
-        {"Captured", AMOUNT}, {"Acquirer", AMOUNT}, {"Transaction", MONO}};
+        {"Day", DATE},     {"Terminal", SHORT},  {"Parcel", SHORT},    {"How it was paid", TEXT},
+        {"Reason", TEXT},  {"Flag", TEXT},       {"Card", SHORT},      {"Approval", SHORT},
+        {"Asked", AMOUNT}, {"Captured", AMOUNT}, {"Acquirer", AMOUNT}, {"Transaction", MONO}};
     static const struct shown journals[] = {{"Journal", MONO},
                                             {"Verdict", TEXT},
                                             {"In words", TEXT},
@@ -357,7 +368,9 @@ static int details(struct ledger *l, FILE *f)
                                             {"Directory", MONO}};
     char sql[2048];
     (void)snprintf(sql, sizeof sql,
-                   "SELECT d, tid, parcel, " STANDS ", nullif(reason, 'none'), card, code, asked, "
+                   "SELECT d, tid, parcel, " STANDS
+                   ", nullif(reason, 'none'), CASE degraded WHEN 0 THEN '' ELSE 'degraded' END, "
+                   "card, code, asked, "
                    "currency, captured, currency, acquirer, currency, tx FROM (%s) p",
                    report_payments.sql);
     int err = SECTION(l, f, "Payments", "One row a payment, in the order they ended.",

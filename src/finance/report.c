@@ -53,11 +53,11 @@ const char *report_money(int64_t minor, const char *currency, char out[48])
 const struct report_table report_payments = {
     "payments.csv",
     "business_date,tid,parcel,mode,undone,reason,card,auth_code,forwarded,asked_amount,final_"
-    "amount,acquirer_amount,currency,transaction_id,journal\n",
+    "amount,acquirer_amount,currency,transaction_id,journal,degraded\n",
     "SELECT p.business_date AS d, p.tid, p.parcel, p.mode, p.undone, p.reason, p.bin || CASE WHEN "
     "p.last4 <> '' THEN '******' ELSE '' END || p.last4 AS card, p.auth_code AS code, p.forward, "
     "p.amount AS asked, " CAPTURED " AS captured, " AT_ACQUIRER " AS acquirer, p.currency, p.tx, "
-    "p.journal FROM payment p ORDER BY p.wall_ms, p.tx"};
+    "p.journal, p.degraded FROM payment p ORDER BY p.wall_ms, p.tx"};
 
 static const struct report_table exceptions = {
     "exceptions.csv",
@@ -125,12 +125,13 @@ static json_t *summary_json(const struct finance_summary *s)
         residual += llabs(s->total[i].residual_minor);
         (void)json_array_append_new(totals, total_json(&s->total[i]));
     }
-    return json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "verdict", s->verdict,
+    return json_pack("{s:s,s:I,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "verdict", s->verdict,
                      "residual", (json_int_t)residual, "totals", totals, "journals",
                      (json_int_t)s->journals, "journals_bad", (json_int_t)s->journals_bad,
                      "payments", (json_int_t)s->payments, "lines", (json_int_t)s->lines, "matched",
                      (json_int_t)s->matched, "breaks", (json_int_t)s->breaks, "pending",
-                     (json_int_t)s->pending, "declined_later", (json_int_t)s->lost);
+                     (json_int_t)s->pending, "declined_later", (json_int_t)s->lost, "degraded",
+                     (json_int_t)s->degraded);
 }
 
 static int write_summary(struct ledger *l, const char *dir, const struct finance_summary *s)

@@ -8,7 +8,9 @@
  * payment: one sale at the door. movement: one thing that may stand in the acquirer's books, by the
  * journal. state: captured, pending (not sent or not answered yet), maybe (a message without an
  * answer: the acquirer may have it or not), given_up, none (declined, void). counts: 1 when it is
- * part of what the journal says was captured. line: one row of the acquirer's file.
+ * part of what the journal says was captured. line: one row of the acquirer's file. degraded: 1
+ * when the OUTCOME says that the token's anchor was dead, or a DEGRADED_ON that it died under this
+ * one.
  */
 static const char *const schema[] = {
     "CREATE TABLE IF NOT EXISTS journal (id TEXT NOT NULL, dir TEXT NOT NULL, verdict TEXT NOT "
@@ -16,7 +18,8 @@ static const char *const schema[] = {
     "CREATE TABLE IF NOT EXISTS payment (journal TEXT NOT NULL, tx TEXT NOT NULL, tid TEXT, mid "
     "TEXT, business_date INTEGER, wall_ms INTEGER, amount INTEGER NOT NULL, currency TEXT NOT "
     "NULL, mode TEXT NOT NULL, undone TEXT NOT NULL DEFAULT '', reason TEXT, parcel TEXT, bin "
-    "TEXT, last4 TEXT, auth_code TEXT, forward TEXT NOT NULL, PRIMARY KEY (journal, tx))",
+    "TEXT, last4 TEXT, auth_code TEXT, forward TEXT NOT NULL, degraded INTEGER NOT NULL DEFAULT 0, "
+    "PRIMARY KEY (journal, tx))",
     "CREATE TABLE IF NOT EXISTS movement (id INTEGER PRIMARY KEY, journal TEXT NOT NULL, tx TEXT "
     "NOT NULL, type TEXT NOT NULL, state TEXT NOT NULL, tid TEXT, mid TEXT, batch INTEGER, stan "
     "INTEGER, original_stan INTEGER, rrn TEXT, auth_code TEXT, amount INTEGER NOT NULL, currency "
@@ -69,6 +72,17 @@ int ledger_run(struct ledger *l, const char *sql)
     return sqlite3_exec(l->db, sql, NULL, NULL, NULL) == SQLITE_OK ? DP_OK : failed(l, "store");
 }
 
+/* A store of before knows payments without the flag; those that are imported again get theirs. */
+static int add_degraded(struct ledger *l)
+{
+    int64_t there = 0;
+    int err = ledger_value(
+        l, "SELECT count(*) FROM pragma_table_info('payment') WHERE name = 'degraded'", &there);
+    if (err == DP_OK && there == 0)
+        err = ledger_run(l, "ALTER TABLE payment ADD COLUMN degraded INTEGER NOT NULL DEFAULT 0");
+    return err;
+}
+
 int ledger_open(struct ledger *l, const char *uri)
 {
     const char *path = ":memory:";
@@ -84,7 +98,7 @@ int ledger_open(struct ledger *l, const char *uri)
         return failed(l, path);
     for (size_t i = 0; i < sizeof schema / sizeof schema[0] && err == DP_OK; i++)
         err = ledger_run(l, schema[i]);
-    return err;
+    return err == DP_OK ? add_degraded(l) : err;
 }
 
 void ledger_close(struct ledger *l)

@@ -61,6 +61,7 @@ static int take_counts(struct ledger *l, struct finance_summary *s, int64_t *cap
         {&s->breaks, "SELECT count(*) FROM finding WHERE weight = 'break'"},
         {&s->pending, "SELECT count(*) FROM finding WHERE weight = 'pending'"},
         {&s->lost, "SELECT count(*) FROM payment WHERE " LEDGER_LOST},
+        {&s->degraded, "SELECT count(*) FROM payment WHERE degraded"},
         {captured, "SELECT count(*) FROM movement WHERE counts = 1"},
     };
     int err = DP_OK;

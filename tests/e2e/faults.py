@@ -3,6 +3,7 @@
 """A token that fails in the middle of a payment (sim:, by script): what the app is told, what the
 journal says when the daemon has come back by itself, and that the acquirer's books agree. Speaks
 TAP."""
+import csv
 import json
 import os
 import signal
@@ -160,6 +161,9 @@ def dead_keys_leave_status_and_salvage():
 def the_journal_is_whole_and_fresh_and_all_agree():
     w = Story.world
     e2e.all_agree(w)
+    with open(os.path.join(w.dir, "report", "payments.csv"), newline="", encoding="utf-8") as f:
+        same("flagged in finance's report", {r["parcel"] for r in csv.DictReader(f) if r["degraded"] == "1"},
+             {"X-3", "D-1"})
     w.stop_doorpayd()
     same("verdict", w.verify_journal()["exit_status"], 0)
 

@@ -332,6 +332,33 @@ static void a_cancelled_payment_is_marked_and_its_reversal_counted(void **state)
     assert_int_equal(s.total[0].journal_minor, 0);
 }
 
+/* The payment that it died under is named by DEGRADED_ON, those after it by themselves. */
+static void payments_made_with_a_dead_anchor_have_the_flag(void **state)
+{
+    char uri[700], path[256], script[256];
+    uint8_t tx = 0;
+    (void)state;
+    dp_journal_free(&j);
+    dp_hsm_free(&hsm);
+    (void)snprintf(uri, sizeof uri, "sim:dir=%s?script=%s", in_tmp("token", path),
+                   make_file("script", "anchor_extend 2 wear\n", script));
+    assert_int_equal(dp_hsm_open(uri, &hsm), DP_OK);
+    assert_int_equal(open_journal(), DP_OK);
+    while (!dp_journal_is_degraded(j)) {
+        assert_in_range(tx, 0, 3);
+        paid_online(++tx, 100);
+    }
+    assert_in_range(tx, 2, 3);
+    paid_online((uint8_t)(tx + 1), 100);
+    (void)paid_offline((uint8_t)(tx + 2), 100);
+    import();
+    assert_int_equal(value_of(&l, "SELECT count(*) FROM payment"), tx + 2);
+    assert_int_equal(value_of(&l, "SELECT count(*) FROM payment WHERE degraded = 1"), 3);
+    assert_int_equal(is_payment(tx, "degraded = 1 AND mode = 'online'"), 1);
+    assert_int_equal(is_payment((uint8_t)(tx + 1), "degraded = 1 AND mode = 'online'"), 1);
+    assert_int_equal(is_payment((uint8_t)(tx + 2), "degraded = 1 AND forward = 'pending'"), 1);
+}
+
 static void a_sale_cancelled_before_it_was_sent_is_void(void **state)
 {
     struct dp_record r;
@@ -492,6 +519,7 @@ int main(void)
         TEST(an_authorisation_waits_for_its_completion),
         TEST(a_cancelled_payment_is_marked_and_its_reversal_counted),
         TEST(a_sale_cancelled_before_it_was_sent_is_void),
+        TEST(payments_made_with_a_dead_anchor_have_the_flag),
         TEST(an_advice_that_was_given_up_is_known_as_such),
         TEST(a_journal_that_grew_is_imported_again_in_place_of_itself),
         TEST(nothing_of_a_tampered_journal_is_counted),

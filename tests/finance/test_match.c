@@ -583,7 +583,67 @@ static void the_page_loads_nothing_and_tells_the_verdict(void **state)
     (void)slurp(dir, "payments.csv", text, sizeof text);
     assert_non_null(strstr(text,
                            "20261124,T1,P,online,,,999901******1234,,none,1000,1000,1010,EUR,A"
-                           ",J\n"));
+                           ",J,0\n"));
+}
+
+/* "degraded" of the OUTCOME: a flag of the payment in each file, and no break. */
+static void a_payment_made_with_a_dead_anchor_is_flagged(void **state)
+{
+    static char text[65536];
+    char dir[256];
+    (void)state;
+    payment("A", "online", "none", 1000);
+    payment("B", "online", "none", 2000);
+    assert_int_equal(
+        ledger_run(&l, "UPDATE payment SET degraded = 1, parcel = 'PB' WHERE tx = 'B'"), DP_OK);
+    sale("A", 1, "captured", 1000);
+    sale("B", 2, "captured", 2000);
+    line("SALE", "A", 1, 1000);
+    line("SALE", "B", 2, 2000);
+    assert_int_equal(ledger_match(&l), DP_OK);
+    assert_int_equal(ledger_report(&l, in_tmp("report", dir)), DP_OK);
+    (void)slurp(dir, "payments.csv", text, sizeof text);
+    assert_non_null(strstr(text, ",transaction_id,journal,degraded\n"));
+    assert_non_null(strstr(text, ",EUR,A,J,0\n"));
+    assert_non_null(strstr(text, ",EUR,B,J,1\n"));
+    (void)slurp(dir, "summary.json", text, sizeof text);
+    assert_non_null(strstr(text, "\"verdict\": \"RECONCILED\""));
+    assert_non_null(strstr(text, "\"degraded\": 1"));
+    (void)slurp(dir, "index.html", text, sizeof text);
+    assert_non_null(strstr(text, "Made while a token's anchor was dead: 1."));
+    const char *rows = strstr(text, "<h2>Degraded</h2>");
+    assert_non_null(rows);
+    const char *end = strstr(rows, "</table>");
+    const char *its = strstr(rows, "<td class=\"mono one\">PB</td>");
+    const char *other = strstr(rows, "<td class=\"mono one\">P</td>");
+    assert_true(end != NULL && its != NULL && its < end); /* listed by itself, and alone */
+    assert_true(other != NULL && other > end);
+    its = strstr(end, "<td class=\"mono one\">PB</td>"); /* and in the table of all payments */
+    assert_non_null(its);
+    const char *flag = strstr(rows, "<td>degraded</td>");
+    assert_true(flag != NULL && flag > its && flag < strstr(its, "</tr>"));
+    assert_null(strstr(flag + 1, "<td>degraded</td>"));
+}
+
+/* One that was imported before there was the flag. */
+static void a_store_of_before_gets_the_flag(void **state)
+{
+    char path[256], uri[300];
+    struct ledger old;
+    (void)state;
+    (void)snprintf(uri, sizeof uri, "sqlite:%s", in_tmp("old", path));
+    (void)unlink(path);
+    assert_int_equal(ledger_open(&old, uri), DP_OK);
+    assert_int_equal(ledger_run(&old, "ALTER TABLE payment DROP COLUMN degraded; INSERT INTO "
+                                      "payment (journal, tx, amount, currency, mode, forward) "
+                                      "VALUES ('J', 'A', 1, 'EUR', 'online', 'none')"),
+                     DP_OK);
+    ledger_close(&old);
+    for (int twice = 0; twice < 2; twice++) {
+        assert_int_equal(ledger_open(&old, uri), DP_OK);
+        assert_int_equal(value_of(&old, "SELECT count(*) FROM payment WHERE degraded = 0"), 1);
+        ledger_close(&old);
+    }
 }
 
 static void a_report_that_cannot_be_written_fails(void **state)
@@ -638,6 +698,8 @@ int main(void)
         TEST(matching_again_gives_the_same),
         TEST(the_report_escapes_what_others_wrote),
         TEST(the_page_loads_nothing_and_tells_the_verdict),
+        TEST(a_payment_made_with_a_dead_anchor_is_flagged),
+        TEST(a_store_of_before_gets_the_flag),
         TEST(a_report_that_cannot_be_written_fails),
     };
     return cmocka_run_group_tests_name("finance/match", tests, NULL, NULL);
