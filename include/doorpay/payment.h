@@ -298,7 +298,7 @@ struct dp_salvage_item {
     struct dp_record message; /* dp_acquirer_pack makes the device's own message of it */
     uint32_t repeat;          /* 0: it cannot have left before */
     struct dp_record outcome; /* the payment's: what is known of the card; type 0: it has none */
-    bool hold;                /* a record that nothing vouches for speaks of the same payment */
+    bool hold;                /* a person decides: dp_salvage_describe, dp_salvage_doubt */
 };
 
 /* sales: at least as many as the journal has INTENTs and reversals. DP_ERR_NOMEM. */
@@ -309,9 +309,14 @@ DP_PUBLIC void dp_salvage_see(struct dp_salvage *s, const struct dp_record *reco
 /* ... and there are no more. Closes what was in flight as the device would have at its next start.
  * DP_ERR_INTERNAL: the payments do not add up to the journal's totals. */
 DP_PUBLIC DP_MUST_USE int dp_salvage_end(struct dp_salvage *s);
-/* Once more every record, and then those that no signature covers (verified false). */
+/* Once more every record, and then those that no signature covers (verified false): what these
+ * speak of is held. */
 DP_PUBLIC void dp_salvage_describe(struct dp_salvage *s, const struct dp_record *record,
                                    bool verified);
+/* More was journalled than could be verified or read. What bears its own number is known to the
+ * acquirer if it came before; a deferred payment is asked for under a new one, and may have been
+ * answered there: it is held. */
+DP_PUBLIC void dp_salvage_doubt(struct dp_salvage *s);
 /* What is owed, in the order it may be sent; NULL: no more. */
 DP_PUBLIC const struct dp_salvage_item *dp_salvage_item(const struct dp_salvage *s, uint32_t i);
 /* Payments and their sum in minor units, by stage. */

@@ -144,7 +144,11 @@ static int read_books(struct salvage *s)
     err = dp_salvage_end(s->books);
     if (err == DP_ERR_INTERNAL)
         return complain(s->o->dir, "the payments do not add up to the journal's totals");
-    return err == DP_OK ? pass(s, describe) : complain(s->o->dir, dp_strerr(err));
+    if (err != DP_OK)
+        return complain(s->o->dir, dp_strerr(err));
+    if (s->v.verdict == DP_VERDICT_TAMPERED || s->v.verdict == DP_VERDICT_ROLLBACK)
+        dp_salvage_doubt(s->books);
+    return pass(s, describe);
 }
 
 /* ---- sealed card data ---- */

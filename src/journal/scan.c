@@ -463,6 +463,8 @@ static int see_body(struct scan *s, const struct frame *f)
         return DP_OK;
     case DP_RECORD_UPLOAD_ACK:
         return see_ack(s, f);
+    case DP_RECORD_DEGRADED_ON:
+        return check_last_signature(s); /* the anchor may not have this one */
     case DP_RECORD_CLOSE:
         s->closed = true;
         return DP_OK;

@@ -293,6 +293,13 @@ void dp_salvage_describe(struct dp_salvage *s, const struct dp_record *r, bool v
     }
 }
 
+void dp_salvage_doubt(struct dp_salvage *s)
+{
+    for (uint32_t i = 0; i < s->items_n; i++)
+        if (s->items[i].kind == DP_SALVAGE_DEFERRED)
+            s->items[i].hold = true;
+}
+
 const struct dp_salvage_item *dp_salvage_item(const struct dp_salvage *s, uint32_t i)
 {
     return i < s->items_n ? &s->items[i] : NULL;

@@ -278,6 +278,31 @@ static void a_cut_behind_the_record_is_a_rollback(void **state)
     opens(DP_ERR_ROLLBACK);
 }
 
+/* The anchor has not the checkpoint before DEGRADED_ON, nor what is behind it: behind a snapshot
+ * its signature is looked at all the same, and that of the last one is still to be made. */
+static void a_signature_that_the_anchor_does_not_make_up_for_is_checked(void **state)
+{
+    int i;
+    (void)state;
+    for (int forged = 0; forged < 2; forged++) {
+        opens(DP_OK);
+        assert_int_equal(pay_online(w.j, 1 + (uint32_t)forged * 10), DP_OK);
+        assert_int_equal(dp_journal_snapshot(w.j), DP_OK);
+        restart("anchor_extend 1 wear\n");
+        assert_true(w.opened.resumed);
+        assert_int_equal(pay_offline(w.j, 2 + (uint32_t)forged * 10), DP_OK);
+        world_kill(&w);
+        world_script(&w, NULL);
+        forge_load(&f, &w.mem);
+        for (i = f.n - 1; !f.parts[i].signature; i--)
+            ;
+        f.parts[i].payload[f.parts[i].n - 1] ^= (uint8_t)forged;
+        forge_store(&f, &w.mem);
+        opens(forged ? DP_ERR_TAMPERED : DP_OK);
+        world_close(&w);
+    }
+}
+
 static void a_round_does_not_end_while_degraded(void **state)
 {
     (void)state;
@@ -337,6 +362,7 @@ int main(void)
         TEST(a_dead_anchor_at_start_is_degraded_from_there),
         TEST(an_older_copy_is_a_rollback_once_it_was_caught_up),
         TEST(a_cut_behind_the_record_is_a_rollback),
+        TEST(a_signature_that_the_anchor_does_not_make_up_for_is_checked),
         TEST(a_round_does_not_end_while_degraded),
         TEST(a_dead_anchor_begins_no_journal),
         TEST(an_older_rounds_copy_is_refused_by_its_key),

@@ -297,6 +297,24 @@ static void what_no_signature_covers_is_held(void **state)
     assert_int_equal(in_stage("offline_void"), 0);
 }
 
+/* In what is missing it may have been asked for under another number, and paid. */
+static void a_deferred_payment_is_held_where_records_are_missing(void **state)
+{
+    (void)state;
+    world_pay(&w, 1, "S1", 1000);
+    world_tap_offline(&w);
+    w.card_hash[0]++;
+    w.atc++;
+    world_pay(&w, 2, "S2", 1000);
+    world_tap_deferred(&w);
+    rests();
+    salvages();
+    assert_false(owes(1, DP_SALVAGE_DEFERRED)->hold);
+    dp_salvage_doubt(s);
+    assert_true(owes(1, DP_SALVAGE_DEFERRED)->hold);
+    assert_false(owes(0, DP_SALVAGE_ADVICE)->hold);
+}
+
 static void the_last_payments_signature_does_not_wait_for_the_next(void **state)
 {
     (void)state;
@@ -346,6 +364,7 @@ int main(void)
         TEST(what_is_done_is_owed_no_more),
         TEST(an_advice_goes_before_its_own_reversal),
         TEST(what_no_signature_covers_is_held),
+        TEST(a_deferred_payment_is_held_where_records_are_missing),
         TEST(the_last_payments_signature_does_not_wait_for_the_next),
         TEST(totals_that_are_not_the_payments_are_refused),
     };
