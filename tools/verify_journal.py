@@ -1057,7 +1057,9 @@ def read_head(path):
     with open(path, encoding="utf-8") as f:
         head = json.load(f)
     try:
-        wanted = {"size": int(head["size"])}
+        if not uint(1)(head["size"]):
+            raise ValueError("of no records there is no checkpoint")
+        wanted = {"size": head["size"]}
         for name in ("journal", "root", "anchor"):
             wanted[name] = bytes.fromhex(head[name])
     except (KeyError, ValueError, TypeError):

@@ -558,6 +558,7 @@ static int batch_damaged(struct scan *s, const struct segment *seg, uint32_t off
     int err = whole ? DP_OK : batch_see(s, seg, offset, place);
     if (err != DP_OK)
         return err;
+    s->offset = whole ? offset : place; /* behind the last frame that counts */
     if (!flushed)
         return note_damage(s, seg, whole ? offset : place);
     scan_found(s, "frame-crc", place,

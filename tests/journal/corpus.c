@@ -1338,6 +1338,12 @@ static void longer_head_of_another_journal(struct corpus *c)
     c->known.head_journal[0] ^= 1;
 }
 
+static void torn_under_a_longer_head_of_another_journal(struct corpus *c)
+{
+    damage_under_the_anchor(c);
+    longer_head_of_another_journal(c);
+}
+
 const struct corpus_case corpus_cases[] = {
 #define GOOD(f)                                                                                    \
     {                                                                                              \
@@ -1487,6 +1493,7 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("head-mismatch", head_of_another_anchor),
     CAUGHT("head-mismatch", head_of_another_journal),
     CAUGHT("head-mismatch", longer_head_of_another_journal),
+    CAUGHT("head-mismatch", torn_under_a_longer_head_of_another_journal),
 };
 const size_t corpus_cases_n = sizeof corpus_cases / sizeof corpus_cases[0];
 
