@@ -128,13 +128,14 @@ def a_round(w):
         found = in_memory(w, card) if readable else []
         assert not found, f"in memory after {parcel}: {found}"
 
-    readable = memory.may_be_read(w)
+    unread = memory.why_not(w)
+    readable = unread is None
     if readable:
         seen_while_it_lasts(w)
         found = in_memory(w, "cda-online")
         assert not found, f"in memory after L-1: {found}"
     else:
-        print("# skipped: the memory of doorpayd's processes may be read by root only")
+        print(f"# skipped: {unread}")
         paid("cda-online", "20.00", "L-1")
     paid("qvsdc-online", "8.00", "L-2", state="approved")
     paid("declines", "5.00", "L-3", state="declined")

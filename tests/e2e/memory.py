@@ -4,6 +4,7 @@ is the heap with what was freed, stacks, statics and locked pages."""
 import re
 
 ROLES = ("supervisor", "vault", "till", "card", "link")
+SHADOW = 1 << 40  # bytes that only a sanitizer maps at once
 
 
 def writable(pid):
@@ -24,13 +25,21 @@ def writable(pid):
             yield m.group(3) or "anonymous", first, data
 
 
-def may_be_read(world):
-    """Root may, outside a user namespace; nobody else may look into these processes."""
+def why_not(world):
+    """Why the processes' memory cannot be searched; None: it can be. Root may, outside a user
+    namespace, and nobody else. A sanitizer maps terabytes of shadow, and keeps what was freed."""
+    pid = world.pids()["vault"]
     try:
-        with open(f"/proc/{world.pids()['vault']}/mem", "rb", buffering=0):
-            return True
+        with open(f"/proc/{pid}/mem", "rb", buffering=0):
+            pass
     except PermissionError:
-        return False
+        return "the memory of doorpayd's processes may be read by root only"
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps:
+        for line in maps:
+            first, end = (int(x, 16) for x in line.split()[0].split("-"))
+            if end - first > SHADOW:
+                return "a sanitizer's processes keep what they freed"
+    return None
 
 
 def search(world, patterns):
