@@ -413,6 +413,8 @@ class Transaction:
             return None
         if m.forwarded or (m.kind == "deferred" and m.reversed):
             return "FORWARDED twice, or of what was taken back"
+        if m.kind == "deferred" and m.mti == 1100 and r.get(38) == 1220:
+            return "the completion of an authorisation that has no answer"
         if (m.kind == "reversal") != (result == 3) and result != 4:
             return "FORWARDED with an answer that this message cannot have"
         m.forwarded, m.open, m.accepted, m.refused = True, False, result == 1, result == 2
@@ -450,6 +452,8 @@ class Ledger:
             return "another amount than its INTENT's"
         if kind == VOID and r[43] != r[10]:
             return "VOID of another transaction"
+        if kind == FORWARDED and r[48] == 1 and money is None:
+            return "accepted, and not how much"
         return Transaction.STEPS[kind](tx, r)
 
     def degrade(self, kind, r):

@@ -34,7 +34,7 @@ struct entry {
     bool authorisation; /* REQUESTED: an 1100; a completion under the same STAN captures it */
     bool completing;    /* ... which is still to be answered */
     uint32_t open_stan; /* PAYMENT: a REQUESTED nothing has closed yet */
-    int64_t amount;
+    struct dp_money amount;
 };
 
 /* Open addressing; slots is a power of two. A place comes from SHA-256, so that whoever chooses
@@ -144,6 +144,12 @@ static void take(struct ledger *l, struct entry *e, const uint8_t tx[16], uint32
     l->used++;
 }
 
+static bool another_amount(const struct dp_record *r, const struct entry *p)
+{
+    return r->amount.minor != p->amount.minor || r->amount.currency != p->amount.currency ||
+           r->amount.exponent != p->amount.exponent;
+}
+
 /* ---- one function a type: NULL, or why it must not stand here ---- */
 
 static const char *see_intent(struct ledger *l, const struct dp_record *r, struct view *v)
@@ -151,7 +157,7 @@ static const char *see_intent(struct ledger *l, const struct dp_record *r, struc
     if (v->payment->what != FREE)
         return "a second INTENT of the same transaction";
     take(l, v->payment, r->tx, 0, PAYMENT);
-    v->payment->amount = r->amount.minor;
+    v->payment->amount = r->amount;
     return NULL;
 }
 
@@ -160,7 +166,7 @@ static const char *see_requested(struct ledger *l, const struct dp_record *r, st
     struct entry *p = v->payment;
     if (p->what == FREE)
         return "REQUESTED without an INTENT";
-    if (r->amount.minor != p->amount)
+    if (another_amount(r, p))
         return "REQUESTED has another amount than its INTENT";
     if (r->mode != DP_MODE_ONLINE && r->mode != DP_MODE_DEFERRED)
         return "REQUESTED is neither online nor deferred";
@@ -187,7 +193,7 @@ static const char *see_outcome(struct ledger *l, const struct dp_record *r, stru
         return "OUTCOME without an INTENT";
     if (p->closed)
         return "a second OUTCOME of the same transaction";
-    if (r->amount.minor != p->amount)
+    if (another_amount(r, p))
         return "OUTCOME has another amount than its INTENT";
     if (r->mode < DP_MODE_ONLINE || r->mode > DP_MODE_DECLINED)
         return "OUTCOME has no mode that ends a payment";
@@ -222,7 +228,7 @@ static const char *see_reversal(struct ledger *l, const struct dp_record *r, str
         return "REVERSAL of a message that was declined";
     if (m->reversed || p->reversed)
         return "a second REVERSAL of the same message";
-    if (r->amount.minor != p->amount)
+    if (another_amount(r, p))
         return "REVERSAL has another amount than its sale";
     if (v->own->what != FREE)
         return "REVERSAL under a STAN that the transaction used before";
@@ -246,7 +252,7 @@ static const char *see_void(const struct dp_record *r, struct view *v)
         return "a second VOID of the same transaction";
     if (p->forwarded || p->open_stan != 0)
         return "VOID of a payment that has left the device";
-    if (r->amount.minor != p->amount)
+    if (another_amount(r, p))
         return "VOID has another amount than its sale";
     p->reversed = true;
     return NULL;
@@ -263,7 +269,7 @@ static const char *see_given_up(const struct dp_record *r, struct entry *p)
         return "FORWARDED gives up a payment that does not wait to be asked for";
     if (p->open_stan != 0)
         return "FORWARDED gives up a payment while its REQUESTED is open";
-    if (r->has_amount && r->amount.minor != p->amount)
+    if (r->has_amount && another_amount(r, p))
         return "FORWARDED has another amount than its sale";
     p->forwarded = true;
     return NULL;
@@ -277,8 +283,10 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
         return see_given_up(r, p);
     if (p->what == FREE || m->what == FREE)
         return "FORWARDED names a message that was never made";
-    if (r->has_amount && r->amount.minor != p->amount)
+    if (r->has_amount && another_amount(r, p))
         return "FORWARDED has another amount than its sale";
+    if (!r->has_amount && r->result == 1)
+        return "FORWARDED says accepted, and not how much";
     if (m->completing && r->mti == MTI_ADVICE && r->result != 3) {
         m->completing = false;
         p->forwarded = true;
@@ -288,6 +296,8 @@ static const char *see_forwarded(const struct dp_record *r, struct view *v)
         return "FORWARDED closes a message that is closed";
     if (m->what == REQUESTED && p->mode != DP_MODE_DEFERRED)
         return "FORWARDED closes an online message";
+    if (m->authorisation && r->mti == MTI_ADVICE)
+        return "FORWARDED completes an authorisation that has no answer";
     if (!reversal && p->reversed)
         return "FORWARDED after a VOID";
     if (r->result != GIVEN_UP && reversal != (r->result == 3))
@@ -350,9 +360,10 @@ int ledger_reserve(struct ledger *l, size_t records)
 /* ---- as a part of a snapshot ---- */
 
 /* slots u32; then, for each that is taken: slot u32, tx, stan u32, what u8, mode u8, flags u8,
- * open_stan u32, amount u64. A place is a hash: with it nothing has to be hashed again. */
+ * open_stan u32, amount u64, currency u16, exponent u8. A place is a hash: with it nothing has to
+ * be hashed again. */
 #define SAVED_HEAD  4
-#define SAVED_ENTRY 39
+#define SAVED_ENTRY 42
 #define FLAGS       6
 
 static uint8_t flags_of(const struct entry *e)
@@ -381,7 +392,9 @@ void ledger_save(const struct ledger *l, struct dp_writer *w)
         dp_write_u8(w, e->mode);
         dp_write_u8(w, flags_of(e));
         dp_write_u32(w, e->open_stan);
-        dp_write_u64(w, (uint64_t)e->amount);
+        dp_write_u64(w, (uint64_t)e->amount.minor);
+        dp_write_u16(w, e->amount.currency);
+        dp_write_u8(w, e->amount.exponent);
     }
     DP_ASSERT(w->err != DP_OK || w->n - begin == ledger_saved_bytes(l));
 }
@@ -399,7 +412,9 @@ static int restore_entry(struct ledger *l, struct dp_reader *r, uint32_t *next)
     e.mode = dp_read_u8(r);
     flags = dp_read_u8(r);
     e.open_stan = dp_read_u32(r);
-    e.amount = (int64_t)dp_read_u64(r);
+    e.amount.minor = (int64_t)dp_read_u64(r);
+    e.amount.currency = dp_read_u16(r);
+    e.amount.exponent = dp_read_u8(r);
     if (r->err != DP_OK)
         return r->err;
     if (i < *next || i >= l->slots || e.what == FREE || e.what > REVERSAL || flags >> FLAGS != 0 ||

@@ -34,9 +34,14 @@ void history_step(const char *s, struct dp_record *r)
         if (types[i].letter == s[0])
             r->type = types[i].type;
     DP_ASSERT(r->type != 0);
-    r->has_tx = r->has_amount = true;
+    r->has_tx = true;
+    r->has_amount = strchr(s, '~') == NULL;
     r->tx[0] = 1;
-    r->amount.minor = strchr(s, '$') != NULL ? 999 : 1000;
+    if (r->has_amount) {
+        r->amount.minor = strchr(s, '$') != NULL ? 999 : 1000;
+        r->amount.currency = strchr(s, '#') != NULL ? 840 : 978;
+        r->amount.exponent = strchr(s, '^') != NULL ? 3 : 2;
+    }
     if (r->type == DP_RECORD_REQUESTED || r->type == DP_RECORD_OUTCOME) {
         r->mode = mode_of(s[1]);
         r->mti = s[1] == 'a' || s[1] == 'e' ? 1100 : 1200;

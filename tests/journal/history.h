@@ -4,7 +4,8 @@
  * intent, Q requested (o online, d deferred, a and e likewise by 1100), O outcome (o online, f
  * offline, d deferred, n declined, r declined with an action code), R reversal of the STAN after
  * '<', V void, F forwarded with its result (a: of an 1100, c: of a completion, accepted; without a
- * STAN: of the payment). A '$' is another amount.
+ * STAN: of the payment). A '$' is another amount, '#' another currency, '^' another exponent, '~'
+ * none at all.
  */
 #ifndef DP_TESTS_JOURNAL_HISTORY_H
 #define DP_TESTS_JOURNAL_HISTORY_H

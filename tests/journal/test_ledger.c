@@ -79,6 +79,12 @@ static void nothing_ends_twice_or_begins_late(void **state)
            "I Od0 !F10", "I Od0 !F20", "I Od0 F40 !F40", "I Od0 F40 !Qd1", "I Od0 F40 !V",
            "I Od0 V !F40", "I Of1 !F40", "I On0 !F40", "I Od0 Qd1 !F40", "I Od0 Qd1 F11 !F40",
            "I Od0 Qd1 F21 !Qd2", "I Od0 !F4$0");
+    /* the money of its INTENT, whole; and what is captured says how much */
+    ALL_GO("I !Oo1$", "I !On0#", "I !On0^", "I !Qo1#", "I Qo1 !Oo1^", "I Qo1 Oo1 !R2<1#",
+           "I Of1 !V^", "I Of1 !F11#", "I Of1 !F11~", "I Of1 F21~", "I Od0 Qd1 !F11~",
+           "I Qa1 Oo1 !Fc1~");
+    /* a completion follows its authorisation, once */
+    ALL_GO("I Od0 Qe1 !Fc1", "I Od0 Qe1 Fa1 Fc1 !Fc1");
 }
 
 static void what_is_open_is_closed_first(void **state)
