@@ -45,6 +45,9 @@ DP_PUBLIC DP_PARSES uint64_t dp_cbor_read_uint(struct dp_reader *r);
 DP_PUBLIC DP_PARSES int64_t dp_cbor_read_int(struct dp_reader *r);
 DP_PUBLIC DP_PARSES struct dp_bytes dp_cbor_read_bytes(struct dp_reader *r);
 DP_PUBLIC DP_PARSES struct dp_bytes dp_cbor_read_text(struct dp_reader *r);
+/* A byte string of exactly n bytes into out; what the next item has to be. DP_ERR_FORMAT else. */
+DP_PUBLIC DP_PARSES void dp_cbor_read_fixed(struct dp_reader *r, uint8_t *out, size_t n);
+DP_PUBLIC DP_PARSES void dp_cbor_expect_int(struct dp_reader *r, int64_t wanted);
 DP_PUBLIC DP_PARSES bool dp_cbor_read_bool(struct dp_reader *r);
 DP_PUBLIC DP_PARSES void dp_cbor_read_null(struct dp_reader *r);
 DP_PUBLIC DP_PARSES uint64_t dp_cbor_read_tag(struct dp_reader *r);

@@ -16,26 +16,6 @@
 /* Whoever adds a field writes and reads it here, or says why a restart may forget it. */
 _Static_assert(sizeof(void *) != 8 || sizeof(struct message) == 792, "a field is not kept");
 
-static void write_text(struct dp_writer *w, const char *text)
-{
-    size_t n = strlen(text);
-    dp_write_u8(w, (uint8_t)n);
-    dp_write_bytes(w, text, n);
-}
-
-static void read_text(struct dp_reader *r, char *out, size_t max)
-{
-    uint8_t n = dp_read_u8(r);
-    if (n >= max) {
-        (void)dp_reader_fail(r, DP_ERR_RANGE);
-        return;
-    }
-    dp_read_copy(r, out, n);
-    out[n] = '\0';
-    if (r->err == DP_OK && strlen(out) != n)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-}
-
 size_t dp_acquirer_state_bytes_max(const struct dp_acquirer *a)
 {
     return FIXED + (size_t)a->n * MESSAGE_MAX;
@@ -58,13 +38,13 @@ static void write_message(struct dp_writer *w, const struct message *m)
     dp_write_u8(w, (uint8_t)m->interface);
     dp_write_u8(w, (uint8_t)m->cvm);
     dp_write_u8(w, (uint8_t)m->mode);
-    write_text(w, m->tid);
-    write_text(w, m->mid);
-    write_text(w, m->rrn);
-    write_text(w, m->de7);
-    write_text(w, m->de12);
-    write_text(w, m->auth_code);
-    write_text(w, m->parcel);
+    dp_write_text(w, m->tid);
+    dp_write_text(w, m->mid);
+    dp_write_text(w, m->rrn);
+    dp_write_text(w, m->de7);
+    dp_write_text(w, m->de12);
+    dp_write_text(w, m->auth_code);
+    dp_write_text(w, m->parcel);
     dp_write_u64(w, (uint64_t)m->amount.minor);
     dp_write_u16(w, m->amount.currency);
     dp_write_u8(w, m->amount.exponent);
@@ -73,8 +53,8 @@ static void write_message(struct dp_writer *w, const struct message *m)
     dp_write_u64(w, m->order);
     dp_write_u16(w, m->original.mti);
     dp_write_u32(w, m->original.stan);
-    write_text(w, m->original.de12);
-    write_text(w, m->original.acquirer);
+    dp_write_text(w, m->original.de12);
+    dp_write_text(w, m->original.acquirer);
     dp_write_u16(w, over ? 0 : m->emv_n);
     dp_write_bytes(w, m->emv, over ? 0 : m->emv_n);
 }
@@ -106,13 +86,13 @@ static void read_message(struct dp_reader *r, struct message *m)
 {
     memset(m, 0, sizeof *m);
     read_numbers(r, m);
-    read_text(r, m->tid, sizeof m->tid);
-    read_text(r, m->mid, sizeof m->mid);
-    read_text(r, m->rrn, sizeof m->rrn);
-    read_text(r, m->de7, sizeof m->de7);
-    read_text(r, m->de12, sizeof m->de12);
-    read_text(r, m->auth_code, sizeof m->auth_code);
-    read_text(r, m->parcel, sizeof m->parcel);
+    dp_read_text(r, m->tid, sizeof m->tid);
+    dp_read_text(r, m->mid, sizeof m->mid);
+    dp_read_text(r, m->rrn, sizeof m->rrn);
+    dp_read_text(r, m->de7, sizeof m->de7);
+    dp_read_text(r, m->de12, sizeof m->de12);
+    dp_read_text(r, m->auth_code, sizeof m->auth_code);
+    dp_read_text(r, m->parcel, sizeof m->parcel);
     m->amount.minor = (int64_t)dp_read_u64(r);
     m->amount.currency = dp_read_u16(r);
     m->amount.exponent = dp_read_u8(r);
@@ -121,8 +101,8 @@ static void read_message(struct dp_reader *r, struct message *m)
     m->order = dp_read_u64(r);
     m->original.mti = dp_read_u16(r);
     m->original.stan = dp_read_u32(r);
-    read_text(r, m->original.de12, sizeof m->original.de12);
-    read_text(r, m->original.acquirer, sizeof m->original.acquirer);
+    dp_read_text(r, m->original.de12, sizeof m->original.de12);
+    dp_read_text(r, m->original.acquirer, sizeof m->original.acquirer);
     m->emv_n = dp_read_u16(r);
     if (m->emv_n > sizeof m->emv) {
         m->emv_n = 0;
@@ -146,8 +126,8 @@ int dp_acquirer_save(const struct dp_acquirer *a, uint8_t *out, size_t max, size
     dp_write_u64(&w, a->batch.sales_amount);
     dp_write_u64(&w, a->batch.reversals_n);
     dp_write_u64(&w, a->batch.reversals_amount);
-    write_text(&w, a->batch_owner.tid);
-    write_text(&w, a->batch_owner.mid);
+    dp_write_text(&w, a->batch_owner.tid);
+    dp_write_text(&w, a->batch_owner.mid);
     dp_write_u16(&w, a->batch_owner.currency);
     dp_write_u32(&w, a->n);
     for (uint32_t i = 0; i < a->n; i++)
@@ -194,8 +174,8 @@ int dp_acquirer_restore(struct dp_acquirer *a, const uint8_t *p, size_t n)
     a->batch.sales_amount = dp_read_u64(&r);
     a->batch.reversals_n = dp_read_u64(&r);
     a->batch.reversals_amount = dp_read_u64(&r);
-    read_text(&r, a->batch_owner.tid, sizeof a->batch_owner.tid);
-    read_text(&r, a->batch_owner.mid, sizeof a->batch_owner.mid);
+    dp_read_text(&r, a->batch_owner.tid, sizeof a->batch_owner.tid);
+    dp_read_text(&r, a->batch_owner.mid, sizeof a->batch_owner.mid);
     a->batch_owner.currency = dp_read_u16(&r);
     messages = dp_read_u32(&r);
     if (messages > DP_ACQUIRER_MESSAGES_MAX || a->stan > STAN_MAX)

@@ -85,6 +85,22 @@ void dp_read_skip(struct dp_reader *r, size_t n)
     (void)dp_read_bytes(r, n);
 }
 
+void dp_read_text(struct dp_reader *r, char *out, size_t max)
+{
+    uint8_t n = dp_read_u8(r);
+    if (n >= max)
+        (void)dp_reader_fail(r, DP_ERR_RANGE);
+    out[0] = '\0';
+    if (r->err != DP_OK)
+        return;
+    dp_read_copy(r, out, n);
+    out[n] = '\0';
+    if (strlen(out) != n)
+        (void)dp_reader_fail(r, DP_ERR_FORMAT);
+    if (r->err != DP_OK)
+        out[0] = '\0';
+}
+
 uint8_t dp_read_peek(const struct dp_reader *r)
 {
     return r->err == DP_OK && r->left > 0 ? *r->p : 0;

@@ -28,6 +28,8 @@ struct dp_bytes dp_read_bytes(struct dp_reader *r, size_t n);
 /* n bytes copied to out; zeros after a failure. */
 void dp_read_copy(struct dp_reader *r, void *out, size_t n);
 void dp_read_skip(struct dp_reader *r, size_t n);
+/* A text of dp_write_text: less than max characters, none of them NUL. "" after a failure. */
+void dp_read_text(struct dp_reader *r, char *out, size_t max);
 /* The next byte without taking it; 0 when none is left, which is no failure. */
 uint8_t dp_read_peek(const struct dp_reader *r);
 /* A reader over the next n bytes, which are taken from r; failed when r has fewer. */

@@ -83,6 +83,17 @@ void dp_write_u64(struct dp_writer *w, uint64_t v)
     write_int(w, v, 8);
 }
 
+void dp_write_text(struct dp_writer *w, const char *text)
+{
+    size_t n = strlen(text);
+    if (n > UINT8_MAX) {
+        (void)dp_writer_fail(w, DP_ERR_RANGE);
+        return;
+    }
+    dp_write_u8(w, (uint8_t)n);
+    dp_write_bytes(w, text, n);
+}
+
 struct dp_bytes dp_writer_bytes(const struct dp_writer *w)
 {
     struct dp_bytes b = {w->p, w->err == DP_OK ? w->n : 0};

@@ -18,6 +18,8 @@ void dp_write_u16(struct dp_writer *w, uint16_t v);
 void dp_write_u32(struct dp_writer *w, uint32_t v);
 void dp_write_u64(struct dp_writer *w, uint64_t v);
 void dp_write_bytes(struct dp_writer *w, const void *p, size_t n);
+/* Its length in a byte, then the text without its NUL. */
+void dp_write_text(struct dp_writer *w, const char *text);
 void dp_write_fill(struct dp_writer *w, uint8_t v, size_t n);
 /* n bytes for the caller to fill, or NULL after a failure. */
 uint8_t *dp_write_reserve(struct dp_writer *w, size_t n);

@@ -122,6 +122,21 @@ struct dp_bytes dp_cbor_read_bytes(struct dp_reader *r)
     return read_string(r, DP_CBOR_BYTES);
 }
 
+void dp_cbor_read_fixed(struct dp_reader *r, uint8_t *out, size_t n)
+{
+    struct dp_bytes b = dp_cbor_read_bytes(r);
+    if (r->err == DP_OK && b.n != n)
+        (void)dp_reader_fail(r, DP_ERR_FORMAT);
+    if (r->err == DP_OK)
+        memcpy(out, b.p, n);
+}
+
+void dp_cbor_expect_int(struct dp_reader *r, int64_t wanted)
+{
+    if (dp_cbor_read_int(r) != wanted)
+        (void)dp_reader_fail(r, DP_ERR_FORMAT);
+}
+
 struct dp_bytes dp_cbor_read_text(struct dp_reader *r)
 {
     return read_string(r, DP_CBOR_TEXT);

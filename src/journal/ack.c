@@ -16,21 +16,6 @@
 
 static const uint8_t aad[] = "doorpay acknowledgement 1";
 
-static void read_fixed(struct dp_reader *r, uint8_t *out, size_t n)
-{
-    struct dp_bytes b = dp_cbor_read_bytes(r);
-    if (r->err == DP_OK && b.n != n)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-    if (r->err == DP_OK)
-        memcpy(out, b.p, n);
-}
-
-static void expect_key(struct dp_reader *r, uint64_t key)
-{
-    if (dp_cbor_read_uint(r) != key)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-}
-
 static uint64_t read_uint(struct dp_reader *r, uint64_t min)
 {
     uint64_t v = dp_cbor_read_uint(r);
@@ -61,20 +46,20 @@ static int read_payload(struct dp_bytes payload, struct ack *out)
     dp_reader_init(&r, payload.p, payload.n);
     if (dp_cbor_read_map(&r) != ACK_KEYS)
         return DP_ERR_FORMAT;
-    expect_key(&r, 1);
+    dp_cbor_expect_int(&r, 1);
     if (dp_cbor_read_uint(&r) != VERSION)
         (void)dp_reader_fail(&r, DP_ERR_UNSUPPORTED);
-    expect_key(&r, 2);
-    read_fixed(&r, out->journal, sizeof out->journal);
-    expect_key(&r, 3);
+    dp_cbor_expect_int(&r, 2);
+    dp_cbor_read_fixed(&r, out->journal, sizeof out->journal);
+    dp_cbor_expect_int(&r, 3);
     out->size = read_uint(&r, 1);
-    expect_key(&r, 4);
-    read_fixed(&r, out->root, sizeof out->root);
-    expect_key(&r, 5);
-    read_fixed(&r, out->anchor, sizeof out->anchor);
-    expect_key(&r, 6);
+    dp_cbor_expect_int(&r, 4);
+    dp_cbor_read_fixed(&r, out->root, sizeof out->root);
+    dp_cbor_expect_int(&r, 5);
+    dp_cbor_read_fixed(&r, out->anchor, sizeof out->anchor);
+    dp_cbor_expect_int(&r, 6);
     out->wall_ms = read_uint(&r, 0);
-    expect_key(&r, 7);
+    dp_cbor_expect_int(&r, 7);
     read_server(&r, out->server);
     return dp_reader_finish(&r);
 }

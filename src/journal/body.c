@@ -15,15 +15,6 @@
 #define EPOCH_ITEMS     5
 #define SIGNATURE_ITEMS 3
 
-static void read_fixed(struct dp_reader *r, uint8_t *out, size_t n)
-{
-    struct dp_bytes b = dp_cbor_read_bytes(r);
-    if (r->err == DP_OK && b.n != n)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-    if (r->err == DP_OK)
-        memcpy(out, b.p, n);
-}
-
 /* ---- the body of a CHECKPOINT ---- */
 
 static void write_key_bytes(struct dp_writer *w, unsigned key, const uint8_t *p, size_t n)
@@ -58,12 +49,6 @@ int checkpoint_write(const struct checkpoint *c, uint8_t *out, size_t max, size_
     return dp_cbor_finish(&w);
 }
 
-static void expect_key(struct dp_reader *r, uint64_t key)
-{
-    if (dp_cbor_read_uint(r) != key)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-}
-
 int checkpoint_read(const uint8_t *p, size_t n, struct checkpoint *out)
 {
     struct dp_reader r;
@@ -74,26 +59,26 @@ int checkpoint_read(const uint8_t *p, size_t n, struct checkpoint *out)
     dp_reader_init(&r, p, n);
     if (dp_cbor_read_map(&r) != CHECKPOINT_KEYS)
         return DP_ERR_FORMAT;
-    expect_key(&r, 1);
+    dp_cbor_expect_int(&r, 1);
     if (dp_cbor_read_uint(&r) != VERSION)
         (void)dp_reader_fail(&r, DP_ERR_UNSUPPORTED);
-    expect_key(&r, 2);
-    read_fixed(&r, out->journal, sizeof out->journal);
-    expect_key(&r, 3);
+    dp_cbor_expect_int(&r, 2);
+    dp_cbor_read_fixed(&r, out->journal, sizeof out->journal);
+    dp_cbor_expect_int(&r, 3);
     out->size = dp_cbor_read_uint(&r);
-    expect_key(&r, 4);
-    read_fixed(&r, out->root, sizeof out->root);
-    expect_key(&r, 5);
-    read_fixed(&r, out->last_leaf, sizeof out->last_leaf);
-    expect_key(&r, 6);
-    read_fixed(&r, out->before, sizeof out->before);
-    expect_key(&r, 7);
+    dp_cbor_expect_int(&r, 4);
+    dp_cbor_read_fixed(&r, out->root, sizeof out->root);
+    dp_cbor_expect_int(&r, 5);
+    dp_cbor_read_fixed(&r, out->last_leaf, sizeof out->last_leaf);
+    dp_cbor_expect_int(&r, 6);
+    dp_cbor_read_fixed(&r, out->before, sizeof out->before);
+    dp_cbor_expect_int(&r, 7);
     totals_read(&r, &out->totals);
-    expect_key(&r, 8);
-    read_fixed(&r, out->kid, sizeof out->kid);
-    expect_key(&r, 9);
-    read_fixed(&r, out->software, sizeof out->software);
-    expect_key(&r, 10);
+    dp_cbor_expect_int(&r, 8);
+    dp_cbor_read_fixed(&r, out->kid, sizeof out->kid);
+    dp_cbor_expect_int(&r, 9);
+    dp_cbor_read_fixed(&r, out->software, sizeof out->software);
+    dp_cbor_expect_int(&r, 10);
     out->wall_ms = dp_cbor_read_uint(&r);
     return dp_reader_finish(&r);
 }
@@ -133,9 +118,9 @@ int epoch_read(const uint8_t *p, size_t n, struct epoch *out)
     if (dp_cbor_read_array(&r) != EPOCH_ITEMS)
         return DP_ERR_FORMAT;
     number = dp_cbor_read_uint(&r);
-    read_fixed(&r, out->kid, sizeof out->kid);
-    read_fixed(&r, out->point, sizeof out->point);
-    read_fixed(&r, out->identity, sizeof out->identity);
+    dp_cbor_read_fixed(&r, out->kid, sizeof out->kid);
+    dp_cbor_read_fixed(&r, out->point, sizeof out->point);
+    dp_cbor_read_fixed(&r, out->identity, sizeof out->identity);
     certificate = dp_cbor_read_bytes(&r);
     err = dp_reader_finish(&r);
     if (err != DP_OK)
@@ -212,9 +197,9 @@ int epoch_certificate_read(const uint8_t *p, size_t n, const uint8_t journal[16]
     dp_reader_init(&r, view.payload.p, view.payload.n);
     if (dp_cbor_read_array(&r) != 3)
         return DP_ERR_FORMAT;
-    read_fixed(&r, id, sizeof id);
+    dp_cbor_read_fixed(&r, id, sizeof id);
     number = dp_cbor_read_uint(&r);
-    read_fixed(&r, out->point, sizeof out->point);
+    dp_cbor_read_fixed(&r, out->point, sizeof out->point);
     if (dp_reader_finish(&r) != DP_OK || number > UINT32_MAX || memcmp(id, journal, 16) != 0)
         return DP_ERR_FORMAT;
     out->number = (uint32_t)number;

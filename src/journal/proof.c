@@ -82,21 +82,6 @@ int dp_proof_write(const struct dp_proof *p, uint8_t *out, size_t max, size_t *n
     return dp_cbor_finish(&w);
 }
 
-static void expect_int(struct dp_reader *r, int64_t wanted)
-{
-    if (dp_cbor_read_int(r) != wanted)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-}
-
-static void read_fixed(struct dp_reader *r, uint8_t *out, size_t n)
-{
-    struct dp_bytes b = dp_cbor_read_bytes(r);
-    if (r->err == DP_OK && b.n != n)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-    if (r->err == DP_OK)
-        memcpy(out, b.p, n);
-}
-
 static int read_path(struct dp_bytes in, struct dp_proof *out)
 {
     struct dp_reader r;
@@ -113,7 +98,7 @@ static int read_path(struct dp_bytes in, struct dp_proof *out)
     if (n > DP_PROOF_PATH_MAX)
         return DP_ERR_LIMIT;
     for (size_t i = 0; i < n; i++)
-        read_fixed(&r, out->path[i], HASH_BYTES);
+        dp_cbor_read_fixed(&r, out->path[i], HASH_BYTES);
     out->path_n = (unsigned)n;
     out->size = out->kind == DP_PROOF_INCLUSION ? first : second;
     out->index = out->kind == DP_PROOF_INCLUSION ? second : first;
@@ -140,17 +125,17 @@ static int read_headers(struct dp_reader *r, struct dp_proof *out)
     int err;
     if (dp_cbor_read_map(r) != HEADERS)
         return DP_ERR_FORMAT;
-    expect_int(r, HEADER_KID);
-    read_fixed(r, out->kid, sizeof out->kid);
-    expect_int(r, HEADER_VDS);
+    dp_cbor_expect_int(r, HEADER_KID);
+    dp_cbor_read_fixed(r, out->kid, sizeof out->kid);
+    dp_cbor_expect_int(r, HEADER_VDS);
     if (dp_cbor_read_int(r) != VDS_RFC9162_SHA256)
         (void)dp_reader_fail(r, DP_ERR_UNSUPPORTED);
-    expect_int(r, HEADER_VDP);
+    dp_cbor_expect_int(r, HEADER_VDP);
     err = read_proofs(r, out);
-    expect_int(r, HEADER_CERTIFICATE);
+    dp_cbor_expect_int(r, HEADER_CERTIFICATE);
     out->certificate = dp_cbor_read_bytes(r);
-    expect_int(r, HEADER_HASH);
-    read_fixed(r, out->hash, sizeof out->hash);
+    dp_cbor_expect_int(r, HEADER_HASH);
+    dp_cbor_read_fixed(r, out->hash, sizeof out->hash);
     return err != DP_OK ? err : r->err;
 }
 

@@ -14,26 +14,6 @@
 /* Whoever adds a field writes and reads it here. */
 _Static_assert(sizeof(void *) != 8 || sizeof(struct entry) == 472, "a field is not packed");
 
-static void write_text(struct dp_writer *w, const char *text)
-{
-    size_t n = strlen(text);
-    dp_write_u8(w, (uint8_t)n);
-    dp_write_bytes(w, text, n);
-}
-
-static void read_text(struct dp_reader *r, char *out, size_t max)
-{
-    uint8_t n = dp_read_u8(r);
-    if (n >= max) {
-        (void)dp_reader_fail(r, DP_ERR_RANGE);
-        return;
-    }
-    dp_read_copy(r, out, n);
-    out[n] = '\0';
-    if (r->err == DP_OK && strlen(out) != n)
-        (void)dp_reader_fail(r, DP_ERR_FORMAT);
-}
-
 static uint8_t flags_of(const struct entry *e)
 {
     return (uint8_t)(e->done | e->reversed << 1 | e->is_reversal << 2 | e->pending_signature << 3 |
@@ -47,20 +27,20 @@ void entry_write(struct dp_writer *w, const struct entry *e)
     dp_write_bytes(w, e->fingerprint, sizeof e->fingerprint);
     dp_write_bytes(w, e->card_hash, sizeof e->card_hash);
     dp_write_bytes(w, e->cryptogram, sizeof e->cryptogram);
-    write_text(w, e->sale_id);
-    write_text(w, e->service_id);
-    write_text(w, e->poi_id);
-    write_text(w, e->sale_tx);
-    write_text(w, e->parcel);
+    dp_write_text(w, e->sale_id);
+    dp_write_text(w, e->service_id);
+    dp_write_text(w, e->poi_id);
+    dp_write_text(w, e->sale_tx);
+    dp_write_text(w, e->parcel);
     dp_write_u64(w, (uint64_t)e->amount.minor);
     dp_write_u16(w, e->amount.currency);
     dp_write_u8(w, e->amount.exponent);
-    write_text(w, e->rrn);
-    write_text(w, e->auth_code);
-    write_text(w, e->action_code);
-    write_text(w, e->bin);
-    write_text(w, e->last4);
-    write_text(w, e->par);
+    dp_write_text(w, e->rrn);
+    dp_write_text(w, e->auth_code);
+    dp_write_text(w, e->action_code);
+    dp_write_text(w, e->bin);
+    dp_write_text(w, e->last4);
+    dp_write_text(w, e->par);
     dp_write_u32(w, e->stan);
     dp_write_u32(w, e->batch);
     dp_write_u32(w, e->business_date);
@@ -104,20 +84,20 @@ void entry_read(struct dp_reader *r, struct entry *e)
     dp_read_copy(r, e->fingerprint, sizeof e->fingerprint);
     dp_read_copy(r, e->card_hash, sizeof e->card_hash);
     dp_read_copy(r, e->cryptogram, sizeof e->cryptogram);
-    read_text(r, e->sale_id, sizeof e->sale_id);
-    read_text(r, e->service_id, sizeof e->service_id);
-    read_text(r, e->poi_id, sizeof e->poi_id);
-    read_text(r, e->sale_tx, sizeof e->sale_tx);
-    read_text(r, e->parcel, sizeof e->parcel);
+    dp_read_text(r, e->sale_id, sizeof e->sale_id);
+    dp_read_text(r, e->service_id, sizeof e->service_id);
+    dp_read_text(r, e->poi_id, sizeof e->poi_id);
+    dp_read_text(r, e->sale_tx, sizeof e->sale_tx);
+    dp_read_text(r, e->parcel, sizeof e->parcel);
     e->amount.minor = (int64_t)dp_read_u64(r);
     e->amount.currency = dp_read_u16(r);
     e->amount.exponent = dp_read_u8(r);
-    read_text(r, e->rrn, sizeof e->rrn);
-    read_text(r, e->auth_code, sizeof e->auth_code);
-    read_text(r, e->action_code, sizeof e->action_code);
-    read_text(r, e->bin, sizeof e->bin);
-    read_text(r, e->last4, sizeof e->last4);
-    read_text(r, e->par, sizeof e->par);
+    dp_read_text(r, e->rrn, sizeof e->rrn);
+    dp_read_text(r, e->auth_code, sizeof e->auth_code);
+    dp_read_text(r, e->action_code, sizeof e->action_code);
+    dp_read_text(r, e->bin, sizeof e->bin);
+    dp_read_text(r, e->last4, sizeof e->last4);
+    dp_read_text(r, e->par, sizeof e->par);
     e->stan = dp_read_u32(r);
     e->batch = dp_read_u32(r);
     e->business_date = dp_read_u32(r);

@@ -66,6 +66,44 @@ static void writer_stops_at_its_end(void **state)
     assert_null(dp_write_reserve(&w, 1));
 }
 
+static void texts_come_back_and_others_are_refused(void **state)
+{
+    static const uint8_t with_nul[] = {3, 'a', 0, 'b'}, cut[] = {4, 'a', 'b'};
+    char long_text[300], out[5] = "xxxx";
+    uint8_t p[16];
+    struct dp_writer w;
+    struct dp_reader r;
+    (void)state;
+    dp_writer_init(&w, p, sizeof p);
+    dp_write_text(&w, "");
+    dp_write_text(&w, "four");
+    assert_int_equal(w.err, DP_OK);
+    assert_int_equal(w.n, 6);
+    dp_reader_init(&r, p, w.n);
+    dp_read_text(&r, out, sizeof out);
+    assert_string_equal(out, "");
+    dp_read_text(&r, out, sizeof out);
+    assert_string_equal(out, "four");
+    assert_int_equal(dp_reader_finish(&r), DP_OK);
+    dp_reader_init(&r, p + 1, 5);
+    dp_read_text(&r, out, 4); /* no room for its NUL */
+    assert_int_equal(r.err, DP_ERR_RANGE);
+    assert_string_equal(out, "");
+    dp_reader_init(&r, with_nul, sizeof with_nul);
+    dp_read_text(&r, out, sizeof out);
+    assert_int_equal(r.err, DP_ERR_FORMAT);
+    assert_string_equal(out, "");
+    dp_reader_init(&r, cut, sizeof cut);
+    dp_read_text(&r, out, sizeof out);
+    assert_int_not_equal(r.err, DP_OK);
+    assert_string_equal(out, "");
+    memset(long_text, 'a', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    dp_writer_init(&w, p, sizeof p);
+    dp_write_text(&w, long_text);
+    assert_int_equal(w.err, DP_ERR_RANGE);
+}
+
 static void hex_round_trips_and_refuses_the_rest(void **state)
 {
     uint8_t b[4];
@@ -87,6 +125,7 @@ int main(void)
         cmocka_unit_test(a_huge_length_does_not_wrap),
         cmocka_unit_test(left_over_bytes_are_an_error),
         cmocka_unit_test(writer_stops_at_its_end),
+        cmocka_unit_test(texts_come_back_and_others_are_refused),
         cmocka_unit_test(hex_round_trips_and_refuses_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
