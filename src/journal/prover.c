@@ -24,11 +24,10 @@
 #include "base/writer.h"
 
 #include "archive.h"
+#include "prover.h"
 #include "scan.h"
 
-#define INDEX_HEAD_BYTES  8192
-#define INDEX_START_BYTES 12
-#define BUFFER_HASHES     2048
+#define BUFFER_HASHES 2048
 
 static const uint8_t magic[8] = "DPTREE1\n";
 
@@ -38,7 +37,7 @@ struct dp_prover {
     uint8_t journal[16], identity[65]; /* as the first record names them */
     int file;                          /* the index; -1: none is open */
     /* the proof of record 0, and what every other one has of it */
-    uint8_t head[DP_PROOF_BYTES_MAX];
+    uint8_t head[INDEX_READ_MAX];
     struct dp_proof proof;
     struct tree_nodes nodes;
 };
@@ -55,27 +54,43 @@ static int index_node(void *ctx, unsigned level, uint64_t index, uint8_t out[HAS
     return err == DP_OK && got != HASH_BYTES ? DP_ERR_TAMPERED : err;
 }
 
-/* The head, as far as it is one; nothing in it is trusted before dp_proof_check. */
-static int index_head_read(struct dp_prover *p)
+int index_head_read(const uint8_t *p, size_t n, struct dp_proof *out)
+{
+    struct dp_reader r;
+    struct dp_bytes start, proof;
+    dp_reader_init(&r, p, n);
+    start = dp_read_bytes(&r, sizeof magic);
+    proof = dp_read_bytes(&r, dp_read_u32(&r));
+    if (r.err != DP_OK || memcmp(start.p, magic, sizeof magic) != 0)
+        return DP_ERR_FORMAT;
+    return dp_proof_read(proof.p, proof.n, out);
+}
+
+int index_head_write(const struct dp_proof *proof, uint8_t *out, size_t max, size_t *n)
+{
+    struct dp_writer w;
+    size_t proof_n = 0;
+    int err = max < INDEX_START_BYTES ? DP_ERR_SPACE
+                                      : dp_proof_write(proof, out + INDEX_START_BYTES,
+                                                       max - INDEX_START_BYTES, &proof_n);
+    *n = 0;
+    if (err != DP_OK)
+        return err;
+    dp_writer_init(&w, out, INDEX_START_BYTES);
+    dp_write_bytes(&w, magic, sizeof magic);
+    dp_write_u32(&w, (uint32_t)proof_n);
+    DP_ASSERT(w.err == DP_OK && w.n == INDEX_START_BYTES);
+    *n = w.n + proof_n;
+    return DP_OK;
+}
+
+/* The index's own, as far as it has one. */
+static int load_head(struct dp_prover *p)
 {
     const struct dp_store *store = &p->config.index;
-    uint8_t start[INDEX_START_BYTES];
-    struct dp_reader r;
-    uint32_t n;
     size_t got = 0;
-    int err = store->ops->read_at(store->ctx, p->file, 0, start, sizeof start, &got);
-    if (err != DP_OK || got != sizeof start)
-        return err != DP_OK ? err : DP_ERR_FORMAT;
-    dp_reader_init(&r, start, sizeof start);
-    if (memcmp(dp_read_bytes(&r, sizeof magic).p, magic, sizeof magic) != 0)
-        return DP_ERR_FORMAT;
-    n = dp_read_u32(&r);
-    if (n > sizeof p->head)
-        return DP_ERR_FORMAT;
-    err = store->ops->read_at(store->ctx, p->file, INDEX_START_BYTES, p->head, n, &got);
-    if (err != DP_OK || got != n)
-        return err != DP_OK ? err : DP_ERR_FORMAT;
-    return dp_proof_read(p->head, n, &p->proof);
+    int err = store->ops->read_at(store->ctx, p->file, 0, p->head, sizeof p->head, &got);
+    return err == DP_OK ? index_head_read(p->head, got, &p->proof) : err;
 }
 
 /* True when the head is of this journal, its checkpoint is signed, and its size is wanted. */
@@ -107,7 +122,7 @@ static int index_open(struct dp_prover *p)
         p->file = -1;
         return err;
     }
-    err = index_head_read(p);
+    err = load_head(p);
     if (err == DP_ERR_IO)
         return err;
     if (err == DP_OK && index_fits(p))
@@ -207,25 +222,17 @@ static int make_head(struct making *m, size_t *n)
         return err;
     proof->path_n = path.n;
     memcpy(proof->path, path.hash, sizeof proof->path);
-    return dp_proof_write(proof, p->head, sizeof p->head, n);
+    return index_head_write(proof, p->head, sizeof p->head, n);
 }
 
 static int write_head(struct making *m)
 {
     struct dp_prover *p = m->p;
     const struct dp_store *store = &p->config.index;
-    uint8_t start[INDEX_START_BYTES];
-    struct dp_writer w;
     size_t n = 0;
     int err = make_head(m, &n);
-    if (err != DP_OK)
-        return err;
-    dp_writer_init(&w, start, sizeof start);
-    dp_write_bytes(&w, magic, sizeof magic);
-    dp_write_u32(&w, (uint32_t)n);
-    err = store->ops->write_at(store->ctx, p->file, INDEX_START_BYTES, p->head, n);
     if (err == DP_OK)
-        err = store->ops->write_at(store->ctx, p->file, 0, start, sizeof start);
+        err = store->ops->write_at(store->ctx, p->file, 0, p->head, n);
     return err == DP_OK ? store->ops->sync(store->ctx, p->file) : err;
 }
 
