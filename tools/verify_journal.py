@@ -10,6 +10,7 @@ Prints the verdict as JSON. Exit status: 0 valid and fresh, 3 valid and freshnes
 python3-cryptography, and for a journal with archived segments the program zstd.
 """
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -66,7 +67,7 @@ def cbor_head(p, at):
     major, info = p[at] >> 5, p[at] & 31
     at += 1
     if major == 7:
-        if info not in (20, 21):
+        if info not in (20, 21, 22):
             raise BadCbor("a simple value that has no place here")
         return major, info, at
     if info < 24:
@@ -85,7 +86,7 @@ def cbor_head(p, at):
 def cbor_item(p, at=0, depth=0):
     """One item, and where the next begins. A map is a dict in its order; a tag is ("tag", number, item)."""
     major, value, at = cbor_head(p, at)
-    if depth > 8:
+    if depth > 7:
         raise BadCbor("too deep")
     if major == 0:
         return value, at
@@ -113,7 +114,7 @@ def cbor_item(p, at=0, depth=0):
             start = at
             key, at = cbor_item(p, at, depth + 1)
             # ascending as encoded, so that no key stands twice
-            if not isinstance(key, (int, str, bytes)) or bytes(p[start:at]) <= before:
+            if not isinstance(key, (int, str, bytes)) or isinstance(key, bool) or bytes(p[start:at]) <= before:
                 raise BadCbor("keys out of order")
             before = bytes(p[start:at])
             found[key], at = cbor_item(p, at, depth + 1)
@@ -121,7 +122,7 @@ def cbor_item(p, at=0, depth=0):
     if major == 6:
         item, at = cbor_item(p, at, depth + 1)
         return ("tag", value, item), at
-    return value == 21, at
+    return {20: False, 21: True, 22: None}[value], at
 
 
 def cbor(p):
@@ -238,25 +239,63 @@ def octets(low, high=None):
 
 
 def text(low, high=None):
-    return lambda v: isinstance(v, str) and low <= len(v.encode()) <= (high or low)
+    return lambda v: isinstance(v, str) and low <= len(v.encode()) <= (high or low) and "\0" not in v
 
 
 def array(*tests):
     return lambda v: isinstance(v, list) and len(v) == len(tests) and all(t(x) for t, x in zip(tests, v))
 
 
-U32 = uint(0, (1 << 32) - 1)
+def date(v):
+    """YYYYMMDD: eight digits, a date of the Gregorian calendar."""
+    if not is_uint(v) or not 10000101 <= v <= 99991231:
+        return False
+    try:
+        datetime.date(v // 10000, v // 100 % 100, v % 100)
+    except ValueError:
+        return False
+    return True
+
+
+def emv(v):
+    """Primitive BER-TLV elements, no card data among them."""
+    if not isinstance(v, bytes) or not 1 <= len(v) <= 512:
+        return False
+    at = 0
+    while at < len(v):
+        start = at
+        at += 1
+        if v[start] & 0x1F == 0x1F:
+            while at < len(v) and at - start < 4 and v[at] & 0x80:
+                at += 1
+            at += 1
+        tag, n = v[start:at], v[at:at + 1]
+        if v[start] & 0x20 or tag in NEVER or not n or at - start > 4:
+            return False
+        at += 1
+        if n[0] > 0x82 or n[0] == 0x80:
+            return False
+        size = n[0] - 0x80 if n[0] > 0x80 else 0
+        if at + size > len(v):
+            return False
+        at += size + (int.from_bytes(v[at:at + size], "big") if size else n[0])
+    return at == len(v)
+
+
+NEVER = [bytes.fromhex(t) for t in ("57", "5A", "5F20", "9F1F", "99", "56")]
+U32, U63 = uint(0, (1 << 32) - 1), uint(0, (1 << 63) - 1)
 KEYS = {
-    1: uint(1, 1), 2: uint(1, 19), 3: uint(), 4: octets(32), 5: octets(16), 6: octets(16), 7: uint(), 8: uint(), 9: uint(0, 2),
-    10: octets(16), 11: uint(), 12: uint(0, 999), 13: uint(0, 9), 14: text(8), 15: text(1, 15), 16: U32, 17: uint(1, 999999),
-    18: text(12), 19: text(6), 20: text(3), 21: uint(1, 6), 22: octets(1, 512), 23: text(6), 24: text(4), 25: text(1, 29),
+    1: uint(1, 1), 2: uint(1, 19), 3: U63, 4: octets(32), 5: octets(16), 6: octets(16), 7: U63, 8: U63, 9: uint(0, 2),
+    10: octets(16), 11: U63, 12: uint(0, 999), 13: uint(0, 4), 14: text(8), 15: text(1, 15), 16: U32, 17: uint(1, 999999),
+    18: text(12), 19: text(6), 20: text(3), 21: uint(1, 6), 22: emv, 23: text(6), 24: text(4), 25: text(1, 29),
     26: octets(5, 16), 27: octets(32), 28: octets(32), 29: octets(32), 30: text(1, 35), 31: text(1, 35), 32: text(1, 35),
-    33: array(*[uint()] * 14), 34: text(1, 20), 35: text(1, 10), 36: text(1, 40), 37: text(1, 64), 38: U32, 39: text(10),
-    40: text(12), 41: U32, 42: text(1, 64), 43: octets(16), 44: uint(1, 2), 45: uint(1, 2), 46: lambda v: v is True,
-    47: array(U32, U32, text(0, 12), text(0, 11)), 48: uint(1, 4), 49: U32, 50: U32, 51: octets(1, 512),
-    52: array(U32, U32, U32, octets(32)), 53: octets(32), 54: array(U32, octets(8), octets(65), octets(65), octets(1, 512)),
-    55: text(1, 128), 56: array(uint(), uint(), text(0, 3)), 57: array(U32, U32, U32), 58: array(uint(), uint()), 59: uint(),
-    60: U32, 61: U32, 62: octets(16), 63: lambda v: v is True,
+    33: array(*[uint()] * 14), 34: text(1, 20), 35: text(1, 10), 36: text(1, 40), 37: text(1, 64), 38: uint(1, 9999), 39: text(10),
+    40: text(12), 41: uint(1, 65535), 42: text(1, 64), 43: octets(16), 44: uint(1, 2), 45: uint(1, 2), 46: lambda v: v is True,
+    47: array(uint(0, 9999), uint(0, 999999), text(0, 12), text(0, 11)), 48: uint(1, 4), 49: date, 50: U32, 51: octets(1, 512),
+    52: array(uint(0, 99999999), uint(0, 1 << 20), uint(0, 1 << 20), octets(32)), 53: octets(32),
+    54: array(U32, octets(8), octets(65), octets(65), octets(1, 512)),
+    55: text(1, 128), 56: array(uint(), uint(), text(1, 3)), 57: array(U32, uint(1, (1 << 32) - 1), U32), 58: array(uint(), uint()),
+    59: U63, 60: uint(1, 999), 61: uint(1, 9999), 62: octets(16), 63: lambda v: v is True,
 }
 ALWAYS = range(1, 10)
 NEEDS = {INTENT: (10, 11), REQUESTED: (10, 11, 17, 21), OUTCOME: (10, 11, 21), REVERSAL: (10, 11, 17, 47), VOID: (10, 11, 43),
@@ -278,7 +317,8 @@ def read_record(payload, place):
         if key not in KEYS:
             raise Finding("record-key", f"key {key} is unknown", *place)
         left_out = key > 9 and key not in (11, 12, 13) and (value is False or value in (0, "", b""))
-        if left_out or not KEYS[key](value):
+        of_epoch = r.get(2) in (OPEN, KEY_ROTATE)
+        if left_out or not KEYS[key](value) or key == (51 if of_epoch else 54):
             raise Finding("record-format", f"key {key} has a value that it cannot have", *place)
     if any(k not in r for k in ALWAYS) or len({11, 12, 13} & set(r)) in (1, 2):
         raise Finding("record-format", "a key is missing", *place)

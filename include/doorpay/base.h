@@ -118,6 +118,8 @@ DP_PUBLIC const struct dp_clock *dp_clock_system(void);
 /* Unix milliseconds to calendar time at a fixed offset from UTC (minutes), and back. */
 DP_PUBLIC void dp_date_time_from_ms(int64_t wall_ms, int utc_offset_min, struct dp_date_time *out);
 DP_PUBLIC int64_t dp_date_time_to_ms(const struct dp_date_time *t, int utc_offset_min);
+/* True for a date of the Gregorian calendar as a number of eight digits, YYYYMMDD. */
+DP_PUBLIC bool dp_is_date(uint32_t yyyymmdd);
 
 /* The random source the core is given. fill: 0, or DP_ERR_RANDOM and nothing may go on. */
 struct dp_random {

@@ -75,3 +75,12 @@ int64_t dp_date_time_to_ms(const struct dp_date_time *t, int utc_offset_min)
         days_of(t->year, t->month, t->day) * 86400 + t->hour * 3600 + t->minute * 60 + t->second;
     return (s - (int64_t)utc_offset_min * 60) * 1000;
 }
+
+bool dp_is_date(uint32_t yyyymmdd)
+{
+    static const uint8_t days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    uint32_t year = yyyymmdd / 10000, month = yyyymmdd / 100 % 100, day = yyyymmdd % 100;
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return year >= 1000 && year <= 9999 && month >= 1 && month <= 12 && day >= 1 &&
+           day <= days[month - 1] && (month != 2 || leap || day < 29);
+}

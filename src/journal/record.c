@@ -26,6 +26,7 @@
 #define CURRENCY_MAX   999
 #define EXPONENT_MAX   4
 #define AMOUNT_MAX     INT64_MAX
+#define AID_MIN        5 /* ISO/IEC 7816-4: RID, then up to 11 bytes more */
 #define BODY_MAX       512
 #define STAN_MAX       999999
 #define TIME_MS_MAX    INT64_MAX
@@ -35,14 +36,15 @@
 enum kind {
     KIND_VERSION,
     KIND_U32,    /* uint32_t; 0 is absent */
+    KIND_DATE,   /* the same, YYYYMMDD */
     KIND_ENUM,   /* the same in an enum's width; 0 is absent */
     KIND_ALWAYS, /* uint64_t, in every record */
     KIND_U64,    /* uint64_t; 0 is absent */
     KIND_MONEY,  /* one of the three keys of an amount: most is the most of it */
     KIND_FIXED,  /* size bytes, present when has says so */
     KIND_ID,     /* size bytes, in every record */
-    KIND_TEXT,   /* char[size + 1], empty is absent */
-    KIND_BYTES,  /* size is the most; n in a field of its own */
+    KIND_TEXT,   /* char[size + 1], empty is absent; least to size bytes */
+    KIND_BYTES,  /* least to size bytes; n in a field of its own */
     KIND_BOOL,   /* false is absent */
     KIND_ITEM,   /* the key's whole item, encoded, in body */
     KIND_GROUP   /* an array, by a function of its own */
@@ -51,7 +53,8 @@ enum kind {
 struct key {
     uint8_t key, kind;
     uint16_t at, has; /* offsets into struct dp_record */
-    uint64_t most;    /* of an integer; bytes or characters of a string */
+    uint64_t most;    /* of an integer; bytes of a string */
+    uint8_t least;    /* bytes of a string that is there, when more than one */
 };
 
 #define AT(field) (uint16_t) offsetof(struct dp_record, field)
@@ -59,11 +62,15 @@ struct key {
 #define MAX_OF(f) (sizeof((struct dp_record *)NULL)->f)
 #define TEXT(n, f)                                                                                 \
     {                                                                                              \
-        n, KIND_TEXT, AT(f), NOTHING, MAX_OF(f) - 1                                                \
+        n, KIND_TEXT, AT(f), NOTHING, MAX_OF(f) - 1, 0                                             \
+    }
+#define TEXT_OF(n, f) /* of so many bytes */                                                       \
+    {                                                                                              \
+        n, KIND_TEXT, AT(f), NOTHING, MAX_OF(f) - 1, MAX_OF(f) - 1                                 \
     }
 #define U32(n, f, m)                                                                               \
     {                                                                                              \
-        n, KIND_U32, AT(f), NOTHING, m                                                             \
+        n, KIND_U32, AT(f), NOTHING, m, 0                                                          \
     }
 
 static const struct key keys[] = {
@@ -80,19 +87,19 @@ static const struct key keys[] = {
     {KEY_AMOUNT, KIND_MONEY, NOTHING, AT(has_amount), AMOUNT_MAX},
     {KEY_CURRENCY, KIND_MONEY, NOTHING, AT(has_amount), CURRENCY_MAX},
     {KEY_EXPONENT, KIND_MONEY, NOTHING, AT(has_amount), EXPONENT_MAX},
-    TEXT(14, tid),
+    TEXT_OF(14, tid),
     TEXT(15, mid),
     U32(16, batch, UINT32_MAX),
     U32(17, stan, STAN_MAX),
-    TEXT(18, rrn),
-    TEXT(19, auth_code),
-    TEXT(20, action_code),
+    TEXT_OF(18, rrn),
+    TEXT_OF(19, auth_code),
+    TEXT_OF(20, action_code),
     {21, KIND_ENUM, AT(mode), NOTHING, DP_MODE_VOID},
     {KEY_EMV, KIND_BYTES, AT(emv), AT(emv_n), MAX_OF(emv)},
-    TEXT(23, bin),
-    TEXT(24, last4),
+    TEXT_OF(23, bin),
+    TEXT_OF(24, last4),
     TEXT(25, par),
-    {26, KIND_BYTES, AT(aid), AT(aid_n), MAX_OF(aid)},
+    {26, KIND_BYTES, AT(aid), AT(aid_n), MAX_OF(aid), AID_MIN},
     {27, KIND_FIXED, AT(pan_commitment), AT(has_pan_commitment), MAX_OF(pan_commitment)},
     {28, KIND_FIXED, AT(track_commitment), AT(has_track_commitment), MAX_OF(track_commitment)},
     {29, KIND_FIXED, AT(fingerprint), AT(has_fingerprint), MAX_OF(fingerprint)},
@@ -105,8 +112,8 @@ static const struct key keys[] = {
     TEXT(36, poi_id),
     TEXT(37, sale_tx),
     U32(38, mti, 9999),
-    TEXT(39, de7),
-    TEXT(40, de12),
+    TEXT_OF(39, de7),
+    TEXT_OF(40, de12),
     U32(41, reason, UINT16_MAX),
     TEXT(42, reason_text),
     {43, KIND_FIXED, AT(original_tx), AT(has_original_tx), MAX_OF(original_tx)},
@@ -115,7 +122,7 @@ static const struct key keys[] = {
     {46, KIND_BOOL, AT(pending_signature), NOTHING, 0},
     {47, KIND_GROUP, NOTHING, AT(has_original), 0},
     U32(48, result, 4),
-    U32(49, business_date, 99991231),
+    {49, KIND_DATE, AT(business_date), NOTHING, 99991231, 0},
     U32(50, params_version, UINT32_MAX),
     {51, KIND_BYTES, AT(body), AT(body_n), BODY_MAX},
     {52, KIND_GROUP, NOTHING, AT(has_damage), 0},
@@ -449,6 +456,7 @@ static bool present(const struct dp_record *r, const struct key *k)
     case KIND_ID:
         return true;
     case KIND_U32:
+    case KIND_DATE:
     case KIND_U64:
         return integer_at(r, k) != 0;
     case KIND_ENUM:
@@ -496,11 +504,16 @@ static void write_value(struct dp_writer *w, const struct dp_record *r, const st
 {
     const uint8_t *at = (const uint8_t *)r + k->at;
     size_t n = k->kind == KIND_BYTES || k->kind == KIND_ITEM ? count_of(r, k) : (size_t)k->most;
-    if (n > k->most)
+    if (n > k->most || n < k->least)
         (void)dp_writer_fail(w, DP_ERR_RANGE);
     switch ((enum kind)k->kind) {
     case KIND_VERSION:
         dp_cbor_write_uint(w, VERSION);
+        break;
+    case KIND_DATE:
+        if (!dp_is_date((uint32_t)integer_at(r, k)))
+            (void)dp_writer_fail(w, DP_ERR_RANGE);
+        dp_cbor_write_uint(w, integer_at(r, k));
         break;
     case KIND_U32:
     case KIND_ENUM:
@@ -512,6 +525,8 @@ static void write_value(struct dp_writer *w, const struct dp_record *r, const st
         write_integer(w, money_part(r, k->key), k->most);
         break;
     case KIND_TEXT:
+        if (strnlen((const char *)at, n) < k->least)
+            (void)dp_writer_fail(w, DP_ERR_RANGE);
         write_string(w, (const char *)at, n + 1);
         break;
     case KIND_FIXED:
@@ -611,7 +626,8 @@ static void read_item(struct dp_reader *in, struct dp_record *r, const struct ke
 static void read_bytes(struct dp_reader *in, struct dp_record *r, const struct key *k)
 {
     struct dp_bytes b = dp_cbor_read_bytes(in);
-    if (in->err == DP_OK && (b.n > k->most || (k->at == AT(body) && body_is_item(r))))
+    if (in->err == DP_OK &&
+        (b.n > k->most || b.n < k->least || (k->at == AT(body) && body_is_item(r))))
         (void)dp_reader_fail(in, DP_ERR_RANGE);
     if (in->err != DP_OK || b.n == 0)
         return;
@@ -635,6 +651,11 @@ static void read_value(struct dp_reader *in, struct dp_record *r, const struct k
     case KIND_U64:
         integer_set(r, k, read_uint(in, k->most));
         break;
+    case KIND_DATE:
+        integer_set(r, k, read_uint(in, k->most));
+        if (!dp_is_date((uint32_t)integer_at(r, k)))
+            (void)dp_reader_fail(in, DP_ERR_RANGE);
+        break;
     case KIND_MONEY:
         money_take(r, k->key, read_uint(in, k->most));
         break;
@@ -644,6 +665,8 @@ static void read_value(struct dp_reader *in, struct dp_record *r, const struct k
         break;
     case KIND_TEXT:
         read_string(in, (char *)at, (size_t)k->most);
+        if (strlen((const char *)at) < k->least)
+            (void)dp_reader_fail(in, DP_ERR_RANGE);
         break;
     case KIND_BYTES:
         read_bytes(in, r, k);

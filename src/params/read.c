@@ -400,15 +400,6 @@ static const struct field ca_key_fields[] = {
     {END},
 };
 
-static bool is_date(uint32_t yyyymmdd)
-{
-    static const uint8_t days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    uint32_t year = yyyymmdd / 10000, month = yyyymmdd / 100 % 100, day = yyyymmdd % 100;
-    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    return month >= 1 && month <= 12 && day >= 1 && day <= days[month - 1] &&
-           (month != 2 || leap || day < 29);
-}
-
 /* SHA-1 of RID || index || modulus || exponent, the form in which schemes publish their keys. */
 static int check_sha1(struct in *in, const struct ca_key_in *c)
 {
@@ -439,7 +430,7 @@ static int check_ca_key(struct in *in, const struct dp_params *set, size_t i,
         return wrong(in, DP_ERR_RANGE, "modulus", "begins with zeros or is even");
     if (k->exponent != 3 && k->exponent != 65537)
         return wrong(in, DP_ERR_RANGE, "exponent", "%u is neither 3 nor 65537", k->exponent);
-    if (!is_date(k->expiry))
+    if (!dp_is_date(k->expiry))
         return wrong(in, DP_ERR_RANGE, "expiry", "%u is no date", k->expiry);
     for (size_t j = 0; j < i; j++)
         if (set->ca_keys[j].index == k->index && memcmp(set->ca_keys[j].rid, k->rid, 5) == 0)

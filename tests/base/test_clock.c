@@ -41,11 +41,38 @@ static void an_offset_moves_the_business_day(void **state)
     assert_int_equal(dp_date_time_to_ms(&t, 240), 1795559400000LL);
 }
 
+/* What the calendar has no day for becomes another day there and back. */
+static void a_date_is_one_when_the_calendar_has_it(void **state)
+{
+    static const uint16_t years[] = {1000, 1600, 1800, 1900, 1999, 2000, 2023, 2024, 2100, 9999};
+    struct dp_date_time t = {0}, back;
+    (void)state;
+    for (size_t i = 0; i < sizeof years / sizeof years[0]; i++) {
+        t.year = years[i];
+        for (t.month = 0; t.month < 100; t.month++) {
+            for (t.day = 0; t.day < 100; t.day++) {
+                bool is = false;
+                if (t.month >= 1 && t.month <= 12) {
+                    dp_date_time_from_ms(dp_date_time_to_ms(&t, 0), 0, &back);
+                    is = back.year == t.year && back.month == t.month && back.day == t.day;
+                }
+                assert_int_equal(dp_is_date(t.year * 10000U + t.month * 100U + t.day), is);
+            }
+        }
+    }
+    assert_true(dp_is_date(20000229));
+    assert_false(dp_is_date(9991231)); /* seven digits */
+    assert_false(dp_is_date(100000101));
+    assert_false(dp_is_date(0));
+    assert_false(dp_is_date(UINT32_MAX));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_gmtime_over_a_century),
         cmocka_unit_test(an_offset_moves_the_business_day),
+        cmocka_unit_test(a_date_is_one_when_the_calendar_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -186,6 +186,11 @@ static void a_value_out_of_its_range_is_named_by_its_key(void **state)
         {"\x0E\x69T12345678", 11, 14, DP_ERR_RANGE},            /* tid of nine */
         {"\x0E\x62\x54\x00", 4, 14, DP_ERR_FORMAT},             /* NUL in a text */
         {"\x0E\x41\x54", 3, 14, DP_ERR_FORMAT},                 /* bytes for a text */
+        {"\x0E\x67T123456", 9, 14, DP_ERR_RANGE},               /* tid of seven */
+        {"\x14\x62\x30\x30", 4, 20, DP_ERR_RANGE},              /* an action code of two */
+        {"\x17\x65\x39\x39\x39\x39\x30", 7, 23, DP_ERR_RANGE},  /* five digits of a card */
+        {"\x18\x1A\x44\xA0\x00\x00\x00", 7, 26, DP_ERR_RANGE},  /* less than an AID's RID */
+        {"\x18\x31\x1A\x01\x35\x29\xCC", 7, 49, DP_ERR_RANGE},  /* 2026-13-24 */
         {"\x10\x00", 2, 16, DP_ERR_RANGE},                      /* zero is absent */
         {"\x11\x1A\x00\x0F\x42\x40", 6, 17, DP_ERR_RANGE},      /* STAN 1000000 */
         {"\x15\x07", 2, 21, DP_ERR_RANGE},                      /* no such mode */
@@ -218,6 +223,15 @@ static void an_encoder_refuses_what_a_decoder_would(void **state)
     (void)state;
     fill(&r);
     r.stan = 1000000;
+    assert_int_equal(dp_record_encode(&r, buffer, sizeof buffer, &n), DP_ERR_RANGE);
+    fill(&r);
+    strcpy(r.tid, "T000001");
+    assert_int_equal(dp_record_encode(&r, buffer, sizeof buffer, &n), DP_ERR_RANGE);
+    fill(&r);
+    r.aid_n = 4;
+    assert_int_equal(dp_record_encode(&r, buffer, sizeof buffer, &n), DP_ERR_RANGE);
+    fill(&r);
+    r.business_date = 20261131;
     assert_int_equal(dp_record_encode(&r, buffer, sizeof buffer, &n), DP_ERR_RANGE);
     fill(&r);
     r.amount.minor = -1;
