@@ -303,6 +303,9 @@ static int ask_acquirer(struct dp_payment *p, const struct dp_card_online *onlin
     r->has_amount = true;
     r->mode = DP_MODE_ONLINE;
     memcpy(r->parcel, d->request.parcel, sizeof r->parcel);
+    /* a reversal for want of an answer says them too, and there may be no OUTCOME yet to ask */
+    r->interface = online->summary.interface;
+    r->cvm = online->summary.cvm;
     err = dp_acquirer_fill_online(p->acquirer, r);
     if (err == DP_OK)
         err = keep_durable(p, r);

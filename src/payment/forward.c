@@ -46,12 +46,12 @@ static int request_deferred(struct dp_payment *p, struct dp_acquirer_job *job)
     memcpy(r->mid, sale.mid, sizeof r->mid);
     memcpy(r->parcel, sale.parcel, sizeof r->parcel);
     r->deferred_until = sale.deferred_until;
+    r->interface = sale.interface;
+    r->cvm = sale.cvm;
     err = dp_acquirer_fill_online(p->acquirer, r);
     if (err == DP_OK)
         err = keep_durable(p, r);
     /* what the message needs of the sale but the record does not repeat */
-    r->interface = sale.interface;
-    r->cvm = sale.cvm;
     memcpy(r->emv, sale.emv, sale.emv_n);
     r->emv_n = sale.emv_n;
     return err;

@@ -195,6 +195,8 @@ static void a_request_in_flight_is_reversed_as_the_device_would_have(void **stat
 {
     const struct dp_salvage_item *item;
     (void)state;
+    w.kernel = 3;
+    w.cvm = DP_EMV_CVM_SIGNATURE;
     link_up();
     asks_online("S1");
     world_pay(&w, 2, "S2", 1); /* busy: the request's record stands before it, unsigned */
@@ -207,6 +209,8 @@ static void a_request_in_flight_is_reversed_as_the_device_would_have(void **stat
     salvages();
     item = owes(0, DP_SALVAGE_REVERSAL);
     assert_int_equal(item->message.original.mti, 1200);
+    assert_int_equal(item->message.interface, DP_INTERFACE_CONTACTLESS);
+    assert_int_equal(item->message.cvm, DP_EMV_CVM_SIGNATURE);
     world_kill(&w); /* nobody knows any more whether it left */
     link_up();
     (void)dp_payment_tick(w.p);

@@ -427,6 +427,82 @@ static void no_answer_is_taken_back_and_the_card_decides_without(void **state)
     assert_int_equal(b.last_forwarded.result, 3);
 }
 
+static void point_of_service(unsigned mti, char out[13])
+{
+    struct dp_iso8583_message m;
+    assert_int_equal(dp_iso8583_unpack(dp_iso8583_profile("iso93-pos"), w.sent, w.sent_n, &m, NULL),
+                     DP_OK);
+    assert_int_equal(m.mti, mti);
+    assert_true(dp_iso8583_get_text(&m, 22, out, 13));
+    dp_iso8583_wipe(&m);
+}
+
+/* Contactless with a signature: 1200 says so, and so must its 1420, before there is an OUTCOME. */
+static void ask_contactless(void)
+{
+    char text[13];
+    w.kernel = 3;
+    w.cvm = DP_EMV_CVM_SIGNATURE;
+    link_up();
+    world_pay(&w, 1, "S1", 2350);
+    world_seen(&w);
+    world_wants_online(&w);
+    point_of_service(1200, text);
+    assert_string_equal(text, "500401C54240");
+    w.sent_n = 0;
+}
+
+static void a_reversal_for_want_of_an_answer_says_how_the_card_was_read(void **state)
+{
+    struct books b;
+    char text[13];
+    (void)state;
+    ask_contactless();
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    world_ended(&w, DP_EMV_DECLINED, DP_EMV_REASON_NO_LINK);
+    (void)dp_payment_tick(w.p);
+    point_of_service(1420, text);
+    assert_string_equal(text, "500401C54240");
+    world_books(&w, &b);
+    assert_int_equal(b.last_requested.interface, DP_INTERFACE_CONTACTLESS);
+    assert_int_equal(b.last_requested.cvm, DP_EMV_CVM_SIGNATURE);
+}
+
+static void a_start_that_takes_back_says_how_the_card_was_read(void **state)
+{
+    char text[13];
+    (void)state;
+    ask_contactless();
+    world_kill(&w);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    point_of_service(1420, text);
+    assert_string_equal(text, "500401C54240");
+}
+
+static void a_deferred_request_taken_back_says_how_the_card_was_read(void **state)
+{
+    struct books b;
+    char text[13];
+    (void)state;
+    w.kernel = 3;
+    world_pay(&w, 1, "S1", 2350);
+    world_tap_deferred(&w);
+    link_up();
+    (void)dp_payment_tick(w.p);
+    point_of_service(1200, text);
+    assert_string_equal(text, "500401C00240");
+    w.sent_n = 0;
+    w.now += w.params->acquirer.online_timeout_ms;
+    (void)dp_payment_tick(w.p);
+    (void)dp_payment_tick(w.p);
+    point_of_service(1420, text);
+    assert_string_equal(text, "500401C00240");
+    world_books(&w, &b);
+    assert_int_equal(b.last_requested.interface, DP_INTERFACE_CONTACTLESS);
+}
+
 static void no_answer_then_offline_approval_has_a_stan_of_its_own(void **state)
 {
     struct books b;
@@ -1712,6 +1788,9 @@ int main(void)
         TEST(deferred_payment_past_its_time_is_given_up),
         TEST(deferred_payment_under_way_is_given_up_only_when_taken_back),
         TEST(no_answer_is_taken_back_and_the_card_decides_without),
+        TEST(a_reversal_for_want_of_an_answer_says_how_the_card_was_read),
+        TEST(a_start_that_takes_back_says_how_the_card_was_read),
+        TEST(a_deferred_request_taken_back_says_how_the_card_was_read),
         TEST(no_answer_then_offline_approval_has_a_stan_of_its_own),
         TEST(link_that_breaks_or_is_not_there_ends_the_wait_at_once),
         TEST(late_answer_changes_nothing),
