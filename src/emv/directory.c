@@ -2,7 +2,9 @@
 /*
  * The card's own list of its applications, the payment system environment: EMV 4.4 Book 1, section
  * 12. Older cards have directories in their directories (tag 9D): they are read one after another,
- * each once, at most DP_EMV_DIRECTORIES_MAX of them and DP_EMV_RECORDS_MAX records in all.
+ * each once, at most DP_EMV_DIRECTORIES_MAX of them, by DP_EMV_RECORDS_MAX commands in all. Of a
+ * card that has more nothing is taken: a choice from which some were left out would be none, and
+ * the terminal's own list finds them all.
  */
 #include "contact.h"
 
@@ -27,16 +29,20 @@ struct directories {
     } names[DP_EMV_DIRECTORIES_MAX];
     size_t n;
     unsigned records_left;
+    bool more; /* the card has more of them, or more records, than are read */
 };
 
-/* A directory to be read later; one known already, or one too many, is passed over. */
+/* A directory to be read later; one known already is passed over. */
 static void add_directory(struct directories *d, struct dp_bytes name)
 {
-    if (name.n < 5 || name.n > sizeof d->names[0].p || d->n == DP_EMV_DIRECTORIES_MAX)
+    if (name.n < 5 || name.n > sizeof d->names[0].p)
         return;
     for (size_t i = 0; i < d->n; i++)
         if (d->names[i].n == name.n && memcmp(d->names[i].p, name.p, name.n) == 0)
             return;
+    d->more = d->more || d->n == DP_EMV_DIRECTORIES_MAX;
+    if (d->more)
+        return;
     memcpy(d->names[d->n].p, name.p, name.n);
     d->names[d->n++].n = (uint8_t)name.n;
 }
@@ -100,10 +106,11 @@ static int read_records(struct dp_emv_kernel *k, struct directories *d, uint8_t 
         rc = emv_command(k, &c, &a);
         if (rc != EMV_GO_ON || a.sw == SW_NO_RECORD)
             return rc;
-        if (a.sw != 0x9000 || directory_record(k, d, a.data) < 0)
+        if (a.sw != 0x9000 || directory_record(k, d, a.data) < 0 || d->more)
             return NOT_USABLE;
     }
-    return EMV_GO_ON;
+    d->more = true; /* nothing said that this was the last */
+    return NOT_USABLE;
 }
 
 static int read_directory(struct dp_emv_kernel *k, struct directories *d, size_t i)
@@ -131,6 +138,11 @@ int emv_directory_read(struct dp_emv_kernel *k)
     for (size_t i = 0; i < d.n; i++) {
         int rc = read_directory(k, &d, i);
         if (rc == NOT_USABLE) {
+            if (d.more)
+                dp_log(DP_LOG_WARNING,
+                       "emv: the card has more directories than %d, or more records in them than "
+                       "%d commands read: its list is not used",
+                       DP_EMV_DIRECTORIES_MAX, DP_EMV_RECORDS_MAX);
             k->candidates_n = 0;
             k->candidates_lost = false;
             return EMV_GO_ON;

@@ -158,29 +158,36 @@ static void an_entry_is_an_application_or_a_directory_or_nothing(void **state)
     step_end(&s);
 }
 
+/* At the limit the last one may still say that it ends. */
 static void directories_share_one_limit_of_records(void **state)
 {
-    static struct step_exchange script[2 + DP_EMV_RECORDS_MAX];
+    static struct step_exchange script[4 + DP_EMV_RECORDS_MAX];
     static char commands[DP_EMV_RECORDS_MAX][11];
     const unsigned first = DP_EMV_RECORDS_MAX - 3; /* the last of them is not there */
-    size_t n = 0;
     (void)state;
-    script[n++] = (struct step_exchange){PSE, PSE_FCI "9000"};
-    for (unsigned i = 1; i <= DP_EMV_RECORDS_MAX; i++) {
-        bool nested = i > first;
-        (void)snprintf(commands[i - 1], sizeof commands[0], "00B2%02X%s00", nested ? i - first : i,
-                       nested ? "1C" : "0C");
-        script[n++] =
-            (struct step_exchange){commands[i - 1], i == first ? "6A83"
-                                                    : nested   ? "700E610C4F07" AID_2 "8701029000"
-                                                               : "700961079D05" DDF "9000"};
-        if (i == first)
-            script[n++] = (struct step_exchange){SELECT_D, DDF_FCI "9000"};
+    for (unsigned ends = 0; ends < 2; ends++) {
+        size_t n = 0;
+        script[n++] = (struct step_exchange){PSE, PSE_FCI "9000"};
+        for (unsigned i = 1; i <= DP_EMV_RECORDS_MAX; i++) {
+            bool nested = i > first, end = i == first || (ends && i == DP_EMV_RECORDS_MAX);
+            (void)snprintf(commands[i - 1], sizeof commands[0], "00B2%02X%s00",
+                           nested ? i - first : i, nested ? "1C" : "0C");
+            script[n++] =
+                (struct step_exchange){commands[i - 1], end      ? "6A83"
+                                                        : nested ? "700E610C4F07" AID_2 "8701029000"
+                                                                 : "700961079D05" DDF "9000"};
+            if (i == first)
+                script[n++] = (struct step_exchange){SELECT_D, DDF_FCI "9000"};
+        }
+        if (!ends) {
+            script[n++] = (struct step_exchange){SELECT_1, "6A82"};
+            script[n++] = (struct step_exchange){SELECT_2, "6F0E8407" AID_2 "A5038701039000"};
+        }
+        begin(script, n);
+        built(1);
+        candidate(0, AID_2, ends ? 2 : 3);
+        step_end(&s);
     }
-    begin(script, n);
-    built(1);
-    candidate(0, AID_2, 2);
-    step_end(&s);
 }
 
 static void a_card_that_goes_while_its_directories_are_read_may_come_again(void **state)

@@ -140,20 +140,44 @@ static void a_directory_that_is_wrong_gives_way_to_the_list(void **state)
     }
 }
 
-static void a_directory_without_end_is_left(void **state)
+static unsigned told;
+
+static void note_warning(void *ctx, enum dp_log_level level, const char *line)
 {
-    static struct step_exchange script[1 + DP_EMV_RECORDS_MAX];
+    (void)ctx;
+    told += level == DP_LOG_WARNING && strstr(line, "its list is not used") != NULL;
+}
+
+/* With its last record read it is whole; of one that goes on nothing is taken, and that is said. */
+static void a_directory_without_end_gives_way_to_the_list(void **state)
+{
+    static struct step_exchange script[3 + DP_EMV_RECORDS_MAX];
     static char commands[DP_EMV_RECORDS_MAX][11];
-    script[0] = (struct step_exchange){PSE, PSE_FCI "019000"};
-    for (unsigned i = 1; i <= DP_EMV_RECORDS_MAX; i++) {
-        (void)snprintf(commands[i - 1], sizeof commands[0], "00B2%02X0C00", i);
-        script[i] = (struct step_exchange){commands[i - 1], "700E610C4F07" AID_1 "8701019000"};
+    (void)state;
+    for (unsigned ends = 0; ends < 2; ends++) {
+        size_t n = 0;
+        script[n++] = (struct step_exchange){PSE, PSE_FCI "019000"};
+        for (unsigned i = 1; i <= DP_EMV_RECORDS_MAX; i++) {
+            (void)snprintf(commands[i - 1], sizeof commands[0], "00B2%02X0C00", i);
+            script[n++] = (struct step_exchange){
+                commands[i - 1],
+                ends && i == DP_EMV_RECORDS_MAX ? "6A83" : "700E610C4F07" AID_1 "8701019000"};
+        }
+        if (!ends) {
+            script[n++] = (struct step_exchange){SELECT_1, "6A82"};
+            script[n++] = (struct step_exchange){SELECT_2, "6F0E8407" AID_2 "A5038701039000"};
+        }
+        told = 0;
+        dp_log_set(note_warning, NULL, DP_LOG_WARNING);
+        begin(script, n);
+        assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+        dp_log_set(NULL, NULL, DP_LOG_INFO);
+        step_played(&s);
+        assert_int_equal(s.k.candidates_n, 1);
+        candidate(0, ends ? AID_1 : AID_2, ends ? 1 : 3);
+        assert_int_equal(told, !ends);
+        step_end(&s);
     }
-    BEGIN(script);
-    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
-    step_played(&s);
-    assert_int_equal(s.k.candidates_n, 1);
-    step_end(&s);
 }
 
 static void a_blocked_card_ends_it(void **state)
@@ -433,29 +457,41 @@ static void directories_in_the_directory_are_read_too(void **state)
     step_end(&s);
 }
 
-/* Each directory names the next: four are read, and never more records than a limit. */
-static void directories_without_end_are_left(void **state)
+/* Each directory names the next: four are read, and of a card with five none is taken. */
+static void more_directories_than_are_read_give_way_to_the_list(void **state)
 {
-    static char select[8][32], fci[8][64], record[8][64];
-    static struct step_exchange script[24];
-    size_t n = 0;
+    static char select[4][32], fci[4][64], record[4][64];
+    static struct step_exchange script[16];
     (void)state;
-    script[n++] = (struct step_exchange){PSE, PSE_FCI "019000"};
-    for (unsigned i = 0; i < 4; i++) {
-        (void)snprintf(select[i], sizeof select[i], "00A4040005AABBCCDD%02X00", i);
-        (void)snprintf(fci[i], sizeof fci[i], "6F0C8405AABBCCDD%02XA5038801019000", i);
-        (void)snprintf(record[i], sizeof record[i], "700961079D05AABBCCDD%02X9000", i);
-        if (i > 0)
-            script[n++] = (struct step_exchange){select[i - 1], fci[i - 1]};
-        script[n++] = (struct step_exchange){"00B2010C00", record[i]};
-        script[n++] = (struct step_exchange){"00B2020C00", "6A83"};
+    for (unsigned more = 0; more < 2; more++) {
+        size_t n = 0;
+        script[n++] = (struct step_exchange){PSE, PSE_FCI "019000"};
+        for (unsigned i = 0; i < 4; i++) {
+            unsigned next = i == 3 && !more ? 0 : i; /* the last one names the second again */
+            (void)snprintf(select[i], sizeof select[i], "00A4040005AABBCCDD%02X00", i);
+            (void)snprintf(fci[i], sizeof fci[i], "6F0C8405AABBCCDD%02XA5038801019000", i);
+            (void)snprintf(record[i], sizeof record[i],
+                           "7017610C4F07" AID_2 "87010261079D05AABBCCDD%02X9000", next);
+            if (i > 0)
+                script[n++] = (struct step_exchange){select[i - 1], fci[i - 1]};
+            script[n++] = (struct step_exchange){"00B2010C00", record[i]};
+            if (i < 3 || !more)
+                script[n++] = (struct step_exchange){"00B2020C00", "6A83"};
+        }
+        if (more) {
+            script[n++] = (struct step_exchange){SELECT_1, "6F0E8407" AID_1 "A5038701019000"};
+            script[n++] = (struct step_exchange){SELECT_2, "6F0E8407" AID_2 "A5038701039000"};
+        }
+        told = 0;
+        dp_log_set(note_warning, NULL, DP_LOG_WARNING);
+        begin(script, n);
+        assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
+        dp_log_set(NULL, NULL, DP_LOG_INFO);
+        step_played(&s);
+        assert_int_equal(s.k.candidates_n, more ? 2 : 1);
+        assert_int_equal(told, more);
+        step_end(&s);
     }
-    script[n++] = (struct step_exchange){SELECT_1, "6A82"};
-    script[n++] = (struct step_exchange){SELECT_2, "6A82"};
-    begin(script, n);
-    assert_int_equal(emv_candidates_build(&s.k), EMV_GO_ON);
-    step_played(&s);
-    step_end(&s);
 }
 
 static void languages_and_names_come_for_people(void **state)
@@ -504,7 +540,7 @@ int main(void)
         cmocka_unit_test(a_contactless_application_of_ours_is_none_here),
         cmocka_unit_test(what_is_not_ours_in_the_directory_is_passed_over),
         cmocka_unit_test(a_directory_that_is_wrong_gives_way_to_the_list),
-        cmocka_unit_test(a_directory_without_end_is_left),
+        cmocka_unit_test(a_directory_without_end_gives_way_to_the_list),
         cmocka_unit_test(a_blocked_card_ends_it),
         cmocka_unit_test(a_partial_match_asks_for_the_next_occurrence),
         cmocka_unit_test(an_exact_match_alone_is_wanted),
@@ -518,7 +554,7 @@ int main(void)
         cmocka_unit_test(what_needs_consent_is_not_taken_without_it),
         cmocka_unit_test(labels_are_printable_or_empty),
         cmocka_unit_test(directories_in_the_directory_are_read_too),
-        cmocka_unit_test(directories_without_end_are_left),
+        cmocka_unit_test(more_directories_than_are_read_give_way_to_the_list),
         cmocka_unit_test(languages_and_names_come_for_people),
         cmocka_unit_test(languages_that_are_none_are_not_taken),
     };
