@@ -199,6 +199,33 @@ static void an_answer_after_a_restart_is_too_late(void **state)
     assert_none(n, "not asked since the start");
 }
 
+/* No record says which STAN a sign-on had; the class keeps it from what moves money. */
+static void a_payment_under_the_stan_of_an_old_sign_on_gets_its_own_answer(void **state)
+{
+    static uint8_t sign_on[DP_ISO8583_MESSAGE_MAX];
+    static struct dp_iso8583_message asked;
+    struct dp_acquirer *again;
+    uint64_t stan = 0;
+    size_t n = 0;
+    (void)state;
+    assert_int_equal(dp_acquirer_pack_network(w.a, 801, sign_on, sizeof sign_on, &n), DP_OK);
+    world_decode(sign_on, n, &asked);
+    assert_true(dp_iso8583_get_number(&asked, 11, &stan));
+    again = world_rebuild(&w);
+    dp_acquirer_free(&w.a);
+    w.a = again;
+    assert_int_equal(world_online(&w, 1, 2350), stan);
+    /* the old answer, even under the key of the new message and with all that a payment echoes */
+    world_decode(w.sent, w.sent_n, &asked);
+    host_answer(w.sent, w.sent_n, 0, &m);
+    m.mti = 1814;
+    assert_none(host_seal(&w, &m, p), "matches nothing");
+    host_answer(sign_on, n, 800, &m);
+    dp_iso8583_set(&m, 53, dp_iso8583_get(&asked, 53).p, DP_KSN_BYTES);
+    assert_none(host_seal(&w, &m, p), "matches nothing");
+    assert_int_equal(take(host_reply(&w, w.sent, w.sent_n, 0, p)), DP_ACQUIRER_ONLINE);
+}
+
 static void a_late_answer_to_an_advice_is_taken_once(void **state)
 {
     struct dp_acquirer_job job;
@@ -313,6 +340,7 @@ int main(void)
         UNIT(a_second_answer_is_none),
         UNIT(an_answer_after_the_reversal_is_too_late),
         UNIT(an_answer_after_a_restart_is_too_late),
+        UNIT(a_payment_under_the_stan_of_an_old_sign_on_gets_its_own_answer),
         UNIT(a_late_answer_to_an_advice_is_taken_once),
         UNIT(trouble_at_the_host_is_no_answer_to_store_and_forward),
         UNIT(every_changed_bit_makes_it_no_answer),
