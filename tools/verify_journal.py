@@ -34,6 +34,7 @@ VERDICTS = {FRESH: "FRESH", UNKNOWN: "UNKNOWN", ROLLBACK: "ROLLBACK", TAMPERED: 
 
 (OPEN, INTENT, REQUESTED, OUTCOME, REVERSAL, VOID, FORWARDED, SETTLED, EVIDENCE, CHECKPOINT, KEY_ROTATE, TIME_SYNC,
  DEGRADED_ON, DEGRADED_OFF, RECOVERY, SHRED, UPLOAD_ACK, PARAMS, CLOSE) = range(1, 20)
+UNSIGNED = (INTENT, VOID, RECOVERY)  # may stand in a batch without a signature
 ONLINE, OFFLINE, DEFERRED, DECLINED = 1, 2, 3, 4
 TOTALS = ("intents", "online_n", "online_amount", "offline_n", "offline_amount", "deferred_n", "deferred_amount", "declined_n",
           "reversed_n", "reversed_amount", "void_n", "void_amount", "forwarded_n", "forwarded_amount")
@@ -330,14 +331,20 @@ def read_record(payload, place):
 
 
 def read_signature(payload):
-    """(seq, COSE bytes) of a signature frame; None when it is no such thing."""
+    """(seq, COSE bytes) of a signature frame, (seq, None) where the rest is malformed; None when it is no such thing."""
+    try:
+        major, n, at = cbor_head(payload, 0)
+        version = cbor_head(payload, at)
+        named = cbor_head(payload, version[2])
+    except BadCbor:
+        return None
+    if (major, n) != (4, 3) or version[:2] != (0, 1) or named[0] != 0 or len(payload) - at < 3:
+        return None
     try:
         item = cbor(payload)
     except BadCbor:
-        return None
-    if isinstance(item, list) and len(item) == 3 and item[0] == 1 and is_uint(item[1]) and isinstance(item[2], bytes):
-        return item[1], item[2]
-    return None
+        return named[1], None
+    return named[1], item[2] if isinstance(item[2], bytes) else None
 
 
 BODY = {1: uint(1, 1), 2: octets(16), 3: uint(), 4: octets(32), 5: octets(32), 6: octets(32),
@@ -552,6 +559,35 @@ class Header:
 class Frame:
     def __init__(self, offset, end, batch, payload, signature):
         self.offset, self.end, self.batch, self.payload, self.signature = offset, end, batch, payload, signature
+        self.type = None if signature is not None else record_says(payload)[0]
+
+
+def record_says(payload):
+    """Type and sequence number in a record's first three keys, (None, None) when these are not there."""
+    try:
+        major, n, at = cbor_head(payload, 0)
+        if major != 5 or n < 3 or n > (len(payload) - at) // 2:
+            return None, None
+        values = []
+        for key in (1, 2, 3):
+            head, at = cbor_head(payload, at)[:2], cbor_head(payload, at)[2]
+            if head != (0, key):
+                return None, None
+            major, value, at = cbor_head(payload, at)
+            if major != 0:
+                return None, None
+            values.append(value)
+    except BadCbor:
+        return None, None
+    return values[1], values[2]
+
+
+def owes(frames):
+    """A batch that may not stand without a signature, and does (section 3)."""
+    if all(f.signature is not None or f.type in UNSIGNED for f in frames):
+        return False
+    kinds = ["signature" if f.signature is not None else f.type for f in frames]
+    return kinds[-2:] != [CHECKPOINT, "signature"] or kinds.count(CHECKPOINT) != 1 or kinds.count("signature") != 1
 
 
 def frame_at(data, salt, at, seq):
@@ -566,16 +602,9 @@ def frame_at(data, salt, at, seq):
         return "frame-crc"
     payload = data[at + 12:at + 12 + length]
     signature = read_signature(payload)
-    if signature is not None:
-        seq = signature[0]
-    elif seq is None:
-        try:
-            seq = cbor(payload)[3]
-        except (BadCbor, KeyError, TypeError, IndexError):
-            return "frame-crc"
-        if not is_uint(seq) or seq >= 1 << 64:
-            return "frame-crc"
-    if crc32c(salt + struct.pack(">QII", seq, length, batch) + payload) != crc:
+    named = record_says(payload)[1] if signature is None else signature[0]
+    if not any(crc32c(salt + struct.pack(">QII", n, length, batch) + payload) == crc
+               for n in {named, seq if signature is None else None} - {None}):
         return "frame-crc"
     if any(data[at + 12 + length:end]):
         return "frame-padding"
@@ -591,7 +620,7 @@ class Segment:
         self.damage = self.finding = None  # finding: tampering, once the frames before it are seen
 
     def read(self, seq):
-        at, batch = HEADER_BYTES, None
+        at, batch, first = HEADER_BYTES, None, seq
         rule = None
         self.zeros_from = len(self.data.rstrip(b"\0"))
         while True:
@@ -609,16 +638,32 @@ class Segment:
             if frame.batch != at and frame.batch != batch:
                 self.finding = Finding("frame-batch", "the frame belongs to no batch", self.number, at, seq)
                 return
+            if frame.batch == at:
+                if owes(self.batch(batch)):
+                    self.finding = Finding("signature-missing", "a batch without its signature", self.number, batch, first)
+                    self.drop(batch)
+                    return
+                first = seq
             batch = frame.batch
             self.frames.append(frame)
             seq += frame.signature is None
             at = frame.end
         if rule is not None:
             self.set_aside(at, rule, seq)
+        elif owes(self.batch(batch)):  # torn: whole, but for its signature
+            self.damaged(batch, "signature-missing")
+
+    def batch(self, at):
+        return [f for f in self.frames if f.batch == at]
+
+    def drop(self, at):
+        self.frames = [f for f in self.frames if f.offset < at]
 
     def set_aside(self, at, rule, seq):
         """Torn or tampered (section 6)."""
         start = at
+        if self.frames and owes(self.batch(self.frames[-1].batch)):
+            start = self.frames[-1].batch
         for later in range(at + 8, self.zeros_from, 8):
             frame = frame_at(self.data, self.header.salt, later, None)
             if isinstance(frame, Frame) and frame.batch <= later:
@@ -626,11 +671,11 @@ class Segment:
                     self.finding = Finding(rule, "damage before what was written later", self.number, at, seq)
                     return
                 start = min(start, frame.batch)
-        if any(f.offset == start for f in self.frames) or start == at:
-            self.frames = [f for f in self.frames if f.offset < start]
-        else:
-            start = at
-        end = (max(self.zeros_from, at) + 7) // 8 * 8
+        self.damaged(start if any(f.offset == start for f in self.frames) else at, rule)
+
+    def damaged(self, start, rule):
+        self.drop(start)
+        end = (max(self.zeros_from, start) + 7) // 8 * 8
         self.damage = [self.number, start, end - start, sha256(self.data[start:end])]
         self.damage_rule = rule
 
@@ -745,7 +790,7 @@ class Verifier:
         if s.finding is not None:
             raise s.finding
         if s.damage is not None:
-            self.pending.append(s.damage)
+            self.pending.append((s.damage, s.damage_rule))
         self.place = (number, s.frames[-1].end if s.frames else HEADER_BYTES, self.records)
 
     def record(self, r, payload):
@@ -779,11 +824,12 @@ class Verifier:
 
     def recovery(self, r):
         if r[2] == RECOVERY:
-            if not self.pending or r[52] != self.pending[0]:
+            if not self.pending or r[52] != self.pending[0][0]:
                 raise Finding("recovery-mismatch", "RECOVERY names what is not there", *self.place)
             self.pending.pop(0)
         elif self.pending:
-            raise Finding("frame-crc", "damage that no RECOVERY accounts for", *self.pending[0][:2], self.records)
+            damage, rule = self.pending[0]
+            raise Finding(rule, "damage that no RECOVERY accounts for", *damage[:2], self.records)
 
     def at_head(self):
         if self.head["journal"] != self.journal:
@@ -866,6 +912,8 @@ class Verifier:
             raise Finding(rule, words, self.place[0], self.place[1], min(seq, self.records))
         if self.last is None or self.last["seq"] != seq or self.last["signed"]:
             bad("signature-invalid", "a signature for no checkpoint that waits for one")
+        if data is None:
+            bad("signature-invalid", "a signature frame of another form")
         try:
             cose = Cose(data, b"doorpay checkpoint 1")
         except BadCbor as e:
@@ -888,8 +936,8 @@ class Verifier:
         if self.head is not None:
             bound = self.bound_by_head(place)
         if self.pending:
-            return Finding("torn-tail", "a torn batch at the end; it was never answered", self.pending[0][0], self.pending[0][1],
-                           self.records, UNKNOWN)
+            damage = self.pending[0][0]
+            return Finding("torn-tail", "a torn batch at the end; it was never answered", damage[0], damage[1], self.records, UNKNOWN)
         if bound is None:
             return Finding(None, f"valid to record {self.records - 1}; freshness unknown", verdict=UNKNOWN)
         if bound < self.records:
@@ -901,10 +949,10 @@ class Verifier:
             return self.last["seq"] + 1
         if self.ledger.degraded and self.anchor in self.missed:
             return self.missed[self.anchor]
-        if self.last is not None and self.anchor == self.last["before"] and not self.last["signed"]:
-            return self.signed_size
+        if self.last is not None and self.anchor == self.last["before"]:
+            return self.last["before_size"]
         if self.pending:
-            damage = self.pending[-1]
+            damage = self.pending[-1][0]
             raise Finding("frame-crc", "damage inside what the token's anchor covers", damage[0], damage[1], self.records)
         raise Finding("rollback", f"the token has seen more than these {self.records} records", *place, verdict=ROLLBACK)
 
@@ -914,7 +962,7 @@ class Verifier:
             raise Finding("head-mismatch", "the head is another journal's", *place)
         if self.records < size:
             if self.pending:
-                damage = self.pending[-1]
+                damage = self.pending[-1][0]
                 raise Finding("frame-crc", "damage inside what the head covers", damage[0], damage[1], self.records)
             raise Finding("rollback", f"{self.records} records where the head has {size}", *place, verdict=ROLLBACK)
         return max(size, self.signed_size)

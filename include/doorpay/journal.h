@@ -213,13 +213,12 @@ DP_PUBLIC void dp_journal_free(struct dp_journal **j);
  * use the reserve).
  */
 DP_PUBLIC DP_MUST_USE int dp_journal_append(struct dp_journal *j, struct dp_record *r);
-/* One flush of the batch: durable when DP_OK. Any error is fail-stop: every later call gives
- * DP_ERR_STATE. */
+/* The batch is durable when DP_OK: INTENT, and the VOID of a writer without a key, by one flush;
+ * with anything else in it as dp_journal_checkpoint has it, for what no signature covers is not
+ * believed. Any error is fail-stop: every later call gives DP_ERR_STATE. */
 DP_PUBLIC DP_MUST_USE int dp_journal_flush(struct dp_journal *j);
-/* The last checkpoint's signature is in memory alone: dp_journal_flush writes it. */
-DP_PUBLIC bool dp_journal_signature_waits(const struct dp_journal *j);
-/* CHECKPOINT body into the batch, flush, extend the anchor, sign. What was appended before is bound
- * when DP_OK. */
+/* CHECKPOINT body into the batch, its signature behind it, one flush, and the anchor extended. What
+ * was appended before is bound when DP_OK. (docs/PROTOCOL.journal, 6) */
 DP_PUBLIC DP_MUST_USE int dp_journal_checkpoint(struct dp_journal *j);
 /*
  * The token's anchor is dead and its key lives: what dp_journal_checkpoint binds is signed and not

@@ -8,9 +8,11 @@
 
 #include "hash.h"
 
-#define BODY_BYTES_MAX      512 /* of struct dp_record's body */
-#define CERTIFICATE_MAX     256
-#define SIGNATURE_FRAME_MAX (BODY_BYTES_MAX + 160)
+#define BODY_BYTES_MAX        512 /* of struct dp_record's body */
+#define CERTIFICATE_MAX       256
+#define SIGNATURE_FRAME_MAX   (BODY_BYTES_MAX + 160)
+#define CHECKPOINT_RECORD_MAX (BODY_BYTES_MAX + 160)
+#define DEGRADED_RECORD_MAX   400
 
 /* ---- the body of a CHECKPOINT ---- */
 

@@ -50,13 +50,13 @@ int journal_follow(struct dp_journal *j, const uint8_t digest[HASH_BYTES])
 {
     int err;
     if (j->degraded)
-        return miss(j, digest, j->own.seq + 1);
+        return miss(j, digest, j->body.seq + 1);
     err = journal_extend(j, digest);
     if (err == DP_OK || err == DP_ERR_ROLLBACK || j->closed)
         return err;
     missed_begin(&j->missed, j->anchor, j->bound_size);
     begin(j, err);
-    return miss(j, digest, j->own.seq + 1);
+    return miss(j, digest, j->body.seq + 1);
 }
 
 /* From is, where the token is, to the last one missed; DP_ERR_BUSY: not all of them at one go. */
@@ -114,14 +114,14 @@ int journal_say_degraded(struct dp_journal *j)
     if (!j->say_on && !j->say_off)
         return DP_OK;
     j->say_on = j->say_off = false;
-    memset(&j->own, 0, sizeof j->own);
-    j->own.type = on ? DP_RECORD_DEGRADED_ON : DP_RECORD_DEGRADED_OFF;
-    (void)snprintf(j->own.text, sizeof j->own.text, "%s", on ? j->why : "the anchor works again");
+    memset(&j->mark, 0, sizeof j->mark);
+    j->mark.type = on ? DP_RECORD_DEGRADED_ON : DP_RECORD_DEGRADED_OFF;
+    (void)snprintf(j->mark.text, sizeof j->mark.text, "%s", on ? j->why : "the anchor works again");
     if (on && j->has_outcome) {
-        j->own.has_tx = true;
-        memcpy(j->own.tx, j->outcome_tx, sizeof j->own.tx);
+        j->mark.has_tx = true;
+        memcpy(j->mark.tx, j->outcome_tx, sizeof j->mark.tx);
     }
-    return journal_put(j, &j->own);
+    return journal_put_in(j, &j->mark);
 }
 
 int dp_journal_try_anchor(struct dp_journal *j)

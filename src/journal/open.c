@@ -65,7 +65,9 @@ static int begin(struct dp_journal *j)
     if (err == DP_OK)
         err = journal_put_checkpoint(j, digest);
     if (err == DP_OK)
-        err = dp_journal_flush(j);
+        err = journal_sign(j);
+    if (err == DP_OK)
+        err = journal_flush_batch(j);
     journal_dir_name(j->id, name);
     if (err == DP_OK)
         err = store->ops->sync_dir(store->ctx, BEGIN);
@@ -77,8 +79,6 @@ static int begin(struct dp_journal *j)
         return err;
     memcpy(j->dir, name, sizeof name);
     err = journal_extend(j, digest);
-    if (err == DP_OK)
-        err = journal_sign(j, j->own.seq, (struct dp_bytes){j->own.body, j->own.body_n});
     j->bound_size = j->tree.size;
     return err == DP_OK ? side_open(j, 0) : err;
 }
@@ -134,9 +134,8 @@ static int check_anchor(const struct dp_journal *j, const struct scan *s)
         return s->last.any && !s->closed ? DP_OK : j->anchor_err;
     if (s->last.any && memcmp(j->anchor, s->last.after, sizeof j->anchor) == 0)
         return DP_OK;
-    /* a crash between flush and extend: again */
-    if (s->last.any && !s->last.is_signed &&
-        memcmp(j->anchor, s->last.before, sizeof j->anchor) == 0)
+    /* a crash between flush and extend: again. It is this token's own body, by its signature */
+    if (s->last.any && memcmp(j->anchor, s->last.before, sizeof j->anchor) == 0)
         return DP_OK;
     if (s->degraded && missed_find(&s->missed, j->anchor, &at, NULL) == DP_OK)
         return DP_OK;
@@ -220,23 +219,14 @@ static int recover(struct dp_journal *j, const struct scan *s)
     return err == DP_OK ? dp_journal_flush(j) : err;
 }
 
-/* The signature that was due, and a key to sign with. */
+/* A key to sign with. */
 static int take_epoch(struct dp_journal *j, const struct scan *s)
 {
     uint8_t point[65];
     int err = dp_hsm_public(j->config.hsm, DP_KEY_JOURNAL_EPOCH, point);
-    bool held;
     if (err != DP_OK && err != DP_ERR_NOT_FOUND)
         return err;
-    held = err == DP_OK && memcmp(point, s->epoch.point, sizeof point) == 0;
-    if (!s->last.is_signed) {
-        if (!held || memcmp(s->last.by.point, point, sizeof point) != 0) {
-            dp_log(DP_LOG_ERROR, "journal: the key of its last checkpoint is not in the token");
-            return DP_ERR_TAMPERED;
-        }
-        return journal_sign(j, s->last.seq, (struct dp_bytes){s->last.body, s->last.body_n});
-    }
-    if (held || j->closed)
+    if (j->closed || (err == DP_OK && memcmp(point, s->epoch.point, sizeof point) == 0))
         return DP_OK;
     if (s->degraded || j->degraded) {
         dp_log(DP_LOG_ERROR,
@@ -295,7 +285,7 @@ static int retire(struct dp_journal *j)
 
 static bool over(const struct dp_journal *j, const struct scan *s)
 {
-    return s->rule == NULL && s->closed && s->last.any && s->last.is_signed && s->damages_n == 0 &&
+    return s->rule == NULL && s->closed && s->last.any && s->damages_n == 0 &&
            s->last.seq == s->tree.size - 1 &&
            (!j->caps.anchor || memcmp(s->last.after, j->anchor, sizeof j->anchor) == 0);
 }
@@ -312,13 +302,17 @@ static int open_existing(struct dp_journal *j, struct dp_journal_opened *opened,
     keyless = err == DP_ERR_NOT_FOUND;
     if (err != DP_OK && !keyless)
         return err;
+    err = dp_hsm_public(j->config.hsm, DP_KEY_JOURNAL_IDENTITY, j->own_identity.identity);
+    if (err != DP_OK)
+        return err;
+    j->own_identity.has_identity = true;
     err = store->ops->lock(store->ctx, journal_path(j->dir, "lock", path), &j->lock);
     if (err != DP_OK)
         return err;
     err = keyless ? DP_OK : journal_resume(j, &s);
     opened->resumed = s != NULL;
     if (err == DP_OK && s == NULL) {
-        err = scan_new(store, NULL, keyless ? NULL : j->each, j->user, &s);
+        err = scan_new(store, &j->own_identity, keyless ? NULL : j->each, j->user, &s);
         if (err == DP_OK)
             err = scan_run(s, j->dir);
     }
@@ -335,7 +329,7 @@ static int open_existing(struct dp_journal *j, struct dp_journal_opened *opened,
     }
     if (err == DP_OK && keyless) {
         scan_free(&s);
-        err = scan_new(store, NULL, j->each, j->user, &s);
+        err = scan_new(store, &j->own_identity, j->each, j->user, &s);
         if (err == DP_OK)
             err = scan_run(s, j->dir);
     }

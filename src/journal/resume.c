@@ -135,12 +135,10 @@ int dp_journal_snapshot(struct dp_journal *j)
         return DP_ERR_STATE;
     if (!can_be_made(j))
         return DP_OK;
-    err = dp_journal_checkpoint(j); /* everything is bound ... */
-    if (err == DP_OK)
-        err = dp_journal_flush(j); /* ... and signed */
+    err = dp_journal_checkpoint(j);
     if (err != DP_OK || !can_be_made(j))
         return err;
-    DP_ASSERT(j->batch_n == 0 && j->signature_n == 0 && j->flushed == j->tree.size);
+    DP_ASSERT(j->batch_n == 0 && j->flushed == j->tree.size);
     err = write_snapshot(j);
     if (err != DP_OK)
         return journal_stop(j, "snapshot", err);
@@ -207,7 +205,7 @@ int journal_resume(struct dp_journal *j, struct scan **out)
     *out = NULL;
     if (!j->snapshots)
         return DP_OK;
-    err = scan_new(&j->config.store, NULL, NULL, NULL, &s);
+    err = scan_new(&j->config.store, &j->own_identity, NULL, NULL, &s);
     if (err != DP_OK)
         return err;
     if (resume_to(j, s, &bytes, &from) != DP_OK)

@@ -139,7 +139,7 @@ static int check_content(struct scan *s, const struct frame *f, const struct che
     return s->rule == NULL ? DP_OK : STOP;
 }
 
-/* Only the last checkpoint may wait for its signature. */
+/* Its signature follows a checkpoint at once. */
 static int check_signed(struct scan *s)
 {
     if (!s->last.any || s->last.is_signed)
@@ -259,6 +259,7 @@ static int see_signature(struct scan *s, const struct frame *f)
     if (signature_read(f->payload.p, f->payload.n, &seq, &cose) != DP_OK ||
         dp_cose_sign1_parse(cose.p, cose.n, &v) != DP_OK) {
         scan_found(s, "signature-invalid", f->offset, "a signature frame is malformed");
+        s->found_seq = f->seq < s->tree.size ? f->seq : s->tree.size;
         return STOP;
     }
     if (!b->any || b->is_signed || seq != b->seq)
@@ -316,8 +317,11 @@ static int see_recovery(struct scan *s, const struct frame *f)
     if (s->damages_n == 0 && r->type != DP_RECORD_RECOVERY)
         return DP_OK;
     if (r->type != DP_RECORD_RECOVERY) {
-        scan_found(s, "frame-crc", d->offset,
-                   "record %" PRIu64 " is damaged, and no RECOVERY record accounts for it",
+        scan_found(s, d->whole ? "signature-missing" : "frame-crc", d->offset,
+                   d->whole ? "record %" PRIu64 " and its batch have no signature, and no RECOVERY "
+                              "record accounts for them"
+                            : "record %" PRIu64
+                              " is damaged, and no RECOVERY record accounts for it",
                    s->tree.size);
         s->found_segment = d->segment;
         return STOP;
@@ -501,22 +505,46 @@ static int see_record(struct scan *s, const struct frame *f)
 
 /* ---- batches ---- */
 
-/* Walks the frames of the batch at offset; *end is where it stopped. GOOD: another batch follows.
- */
-static enum frame_state batch_walk(const struct scan *s, const struct segment *seg, uint32_t offset,
-                                   uint32_t *end)
+struct batch {
+    uint32_t offset, end; /* end: where the walk stopped */
+    bool owes;            /* what it holds may not stand without a signature, and does */
+};
+
+/* Is the signature its batch's: behind its one CHECKPOINT, and nothing behind it? */
+struct batch_form {
+    bool owing, signs, behind_checkpoint;
+    unsigned checkpoints, signatures;
+};
+
+static void form_see(struct batch_form *b, const struct frame *f)
 {
+    b->owing |= !f->signature && frame_owes(f->type);
+    b->signs = f->signature && b->behind_checkpoint;
+    b->behind_checkpoint = !f->signature && f->type == DP_RECORD_CHECKPOINT;
+    b->checkpoints += b->behind_checkpoint;
+    b->signatures += f->signature;
+}
+
+/* Walks the frames of the batch at offset. GOOD: another batch follows. */
+static enum frame_state batch_walk(const struct scan *s, const struct segment *seg, uint32_t offset,
+                                   struct batch *b)
+{
+    struct batch_form form = {false, false, false, 0, 0};
     uint64_t expected = s->tree.size;
     uint32_t before = 0;
-    for (*end = offset;;) {
-        struct frame f;
-        enum frame_state state = frame_read(seg, *end, before, expected, &f);
-        if (state != FRAME_GOOD || (*end != offset && f.batch != offset))
-            return state;
+    struct frame f;
+    enum frame_state state;
+    b->offset = offset;
+    for (b->end = offset;; b->end = f.next) {
+        state = frame_read(seg, b->end, before, expected, &f);
+        if (state != FRAME_GOOD || (b->end != offset && f.batch != offset))
+            break;
+        form_see(&form, &f);
         expected += f.signature ? 0 : 1;
         before = offset;
-        *end = f.next;
     }
+    b->owes = form.owing && !(form.signs && form.checkpoints == 1 && form.signatures == 1);
+    return state;
 }
 
 /* The frames from offset to end, which were walked before. */
@@ -534,7 +562,7 @@ static int batch_see(struct scan *s, const struct segment *seg, uint32_t offset,
     return err;
 }
 
-static int note_damage(struct scan *s, const struct segment *seg, uint32_t offset)
+static int note_damage(struct scan *s, const struct segment *seg, uint32_t offset, bool whole)
 {
     struct damage *d = &s->damages[s->damages_n];
     if (s->damages_n == DP_JOURNAL_DAMAGES_MAX) {
@@ -545,44 +573,62 @@ static int note_damage(struct scan *s, const struct segment *seg, uint32_t offse
     d->segment = s->header.number;
     d->offset = offset;
     d->length = segment_used(seg, offset) - offset;
+    d->whole = whole;
     s->damages_n++;
     return hash_parts(&(struct dp_bytes){seg->p + offset, d->length}, 1, d->hash);
 }
 
-/* What is damaged at place had been flushed when something of a later batch stands behind it.
- * Otherwise the batch is torn: the one before when frames of it stand behind the damage. */
-static int batch_damaged(struct scan *s, const struct segment *seg, uint32_t offset, uint32_t place)
+/* What is damaged behind b had been flushed when something of a later batch stands behind it.
+ * Otherwise a batch is torn: b, when frames of it stand behind the damage or its signature is
+ * missing. */
+static int batch_damaged(struct scan *s, const struct segment *seg, const struct batch *b)
 {
-    bool flushed = frame_later(seg, place);
-    bool whole = !flushed && place != offset && frame_same_batch(seg, place, offset);
-    int err = whole ? DP_OK : batch_see(s, seg, offset, place);
+    bool flushed = frame_later(seg, b->end);
+    bool torn =
+        !flushed && b->end != b->offset && (b->owes || frame_same_batch(seg, b->end, b->offset));
+    int err = torn ? DP_OK : batch_see(s, seg, b->offset, b->end);
     if (err != DP_OK)
         return err;
-    s->offset = whole ? offset : place; /* behind the last frame that counts */
+    s->offset = torn ? b->offset : b->end; /* behind the last frame that counts */
     if (!flushed)
-        return note_damage(s, seg, whole ? offset : place);
-    scan_found(s, "frame-crc", place,
+        return note_damage(s, seg, s->offset, false);
+    scan_found(s, "frame-crc", b->end,
                "record %" PRIu64 " is damaged, and what was written after it is not", s->tree.size);
+    return STOP;
+}
+
+/* Whole, and without the signature that it owes: torn when nothing stands behind it, for then it
+ * was never acknowledged. */
+static int batch_unsigned(struct scan *s, const struct segment *seg, const struct batch *b,
+                          bool last)
+{
+    if (last)
+        return note_damage(s, seg, b->offset, true);
+    scan_found(s, "signature-missing", b->offset,
+               "record %" PRIu64 " and its batch have no signature, and others follow",
+               s->tree.size);
     return STOP;
 }
 
 static int see_batches(struct scan *s, const struct segment *seg, uint32_t from)
 {
     for (s->offset = from;;) {
-        uint32_t end;
+        struct batch b;
         int err;
-        enum frame_state state = batch_walk(s, seg, s->offset, &end);
+        enum frame_state state = batch_walk(s, seg, s->offset, &b);
         if (state == FRAME_DAMAGED)
-            return batch_damaged(s, seg, s->offset, end);
-        err = batch_see(s, seg, s->offset, end);
+            return batch_damaged(s, seg, &b);
+        if (b.owes && (state == FRAME_END || state == FRAME_GOOD))
+            return batch_unsigned(s, seg, &b, state == FRAME_END);
+        err = batch_see(s, seg, b.offset, b.end);
         if (err != DP_OK)
             return err;
-        s->offset = end;
+        s->offset = b.end;
         if (state == FRAME_END)
             return DP_OK;
         if (state == FRAME_GOOD)
             continue;
-        scan_found(s, state == FRAME_PADDED ? "frame-padding" : "frame-batch", end,
+        scan_found(s, state == FRAME_PADDED ? "frame-padding" : "frame-batch", b.end,
                    state == FRAME_PADDED ? "the padding of record %" PRIu64 " is not zero"
                                          : "record %" PRIu64 " names a batch it cannot be of",
                    s->tree.size);

@@ -24,6 +24,7 @@
 struct damage {
     uint32_t segment, offset, length;
     uint8_t hash[HASH_BYTES];
+    bool whole; /* its frames are, and its signature is missing */
 };
 
 /* The last CHECKPOINT. */

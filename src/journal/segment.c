@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include <doorpay/cbor.h>
+#include <doorpay/journal.h>
+
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/reader.h"
@@ -115,6 +118,11 @@ static uint32_t frame_crc(const uint8_t salt[SEGMENT_SALT_BYTES], uint64_t seq, 
     return crc32c(crc, payload.p, payload.n);
 }
 
+bool frame_owes(uint64_t type)
+{
+    return type != DP_RECORD_INTENT && type != DP_RECORD_RECOVERY && type != DP_RECORD_VOID;
+}
+
 void frame_write(struct dp_writer *w, const uint8_t salt[SEGMENT_SALT_BYTES], uint64_t seq,
                  uint32_t batch, struct dp_bytes payload)
 {
@@ -126,52 +134,29 @@ void frame_write(struct dp_writer *w, const uint8_t salt[SEGMENT_SALT_BYTES], ui
     dp_write_fill(w, 0, whole - FRAME_HEADER_BYTES - payload.n);
 }
 
-/* A CBOR unsigned integer (major type 0); fails r on anything else. */
-static uint64_t peek_uint(struct dp_reader *r)
-{
-    uint8_t first = dp_read_u8(r);
-    switch (first) {
-    case 24:
-        return dp_read_u8(r);
-    case 25:
-        return dp_read_u16(r);
-    case 26:
-        return dp_read_u32(r);
-    case 27:
-        return dp_read_u64(r);
-    default:
-        if (first > 23)
-            (void)dp_reader_fail(r, DP_ERR_FORMAT);
-        return first;
-    }
-}
-
 /*
  * What a payload says about itself before it is trusted to be anything: a record's keys are
- * ascending, so that 1, 2 and 3 (seq) come first; a signature frame is [1, seq, ...].
+ * ascending, so that 1, 2 (type) and 3 (seq) come first; a signature frame is [1, seq, ...].
  */
-static bool peek_seq(struct dp_bytes payload, bool *signature, uint64_t *seq)
+static bool peek(struct frame *f)
 {
     struct dp_reader r;
-    uint8_t first;
-    dp_reader_init(&r, payload.p, payload.n);
-    first = dp_read_u8(&r);
-    *signature = first == 0x83;
-    if (*signature) {
-        if (peek_uint(&r) != 1)
-            return false;
-        *seq = peek_uint(&r);
-        return r.err == DP_OK;
-    }
-    if (first == 0xb8)
-        (void)dp_read_u8(&r);
-    else if (first < 0xa3 || first > 0xb7)
+    dp_reader_init(&r, f->payload.p, f->payload.n);
+    f->signature = dp_cbor_peek(&r) == DP_CBOR_ARRAY;
+    if (f->signature && dp_cbor_read_array(&r) != 3)
         return false;
-    for (uint64_t key = 1; key <= 3; key++) {
-        if (peek_uint(&r) != key)
-            return false;
-        *seq = peek_uint(&r);
+    if (!f->signature && dp_cbor_read_map(&r) < 3)
+        return false;
+    dp_cbor_expect_int(&r, 1);
+    if (!f->signature) {
+        (void)dp_cbor_read_uint(&r);
+        dp_cbor_expect_int(&r, 2);
+        f->type = dp_cbor_read_uint(&r);
+        dp_cbor_expect_int(&r, 3);
     }
+    f->seq = dp_cbor_read_uint(&r);
+    if (r.err != DP_OK)
+        f->type = 0;
     return r.err == DP_OK;
 }
 
@@ -191,7 +176,7 @@ static bool frame_intact(const struct segment *s, uint32_t offset, uint64_t expe
         return false;
     out->payload = dp_read_bytes(&r, len);
     out->next = offset + (uint32_t)frame_bytes(len);
-    out->has_seq = peek_seq(out->payload, &out->signature, &out->seq);
+    out->has_seq = peek(out);
     if (out->has_seq && frame_crc(s->salt, out->seq, out->batch, out->payload) == crc)
         return true;
     out->has_seq = false;

@@ -548,7 +548,9 @@ int dp_side_shred(struct dp_journal *j)
     if (err != DP_OK && err != DP_ERR_NOT_FOUND)
         return err; /* the next start tries again, and the file is there to tell it */
     err = store->ops->remove(store->ctx, side_path(j, old_generation, path));
-    return err == DP_OK ? store->ops->sync_dir(store->ctx, side_dir(j, path)) : err;
+    if (err == DP_OK)
+        err = store->ops->sync_dir(store->ctx, side_dir(j, path));
+    return err == DP_OK ? DP_OK : journal_stop(j, "shred", err);
 }
 
 /* ---- a store that nobody writes any more ---- */

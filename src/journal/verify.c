@@ -51,8 +51,10 @@ static bool judge_anchor(const struct scan *s, const uint8_t anchor[32], uint64_
     if (s->degraded && missed_find(&s->missed, anchor, &at, bound) == DP_OK)
         return false;
     /* a crash between flush and extend: nothing of this batch was answered */
-    if (s->last.any && !s->last.is_signed && memcmp(anchor, s->last.before, HASH_BYTES) == 0)
+    if (s->last.any && memcmp(anchor, s->last.before, HASH_BYTES) == 0) {
+        *bound = s->last.before_size;
         return false;
+    }
     if (s->damages_n > 0)
         return say_damage(s, "the token has bound it", v);
     say_end(v, DP_VERDICT_ROLLBACK, "rollback", s);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one writer: records into a batch, one flush for the batch, then the anchor, then the
- * signature (docs/PROTOCOL.journal, 6). After any failure to write nothing goes on.
+ * The one writer: records into a batch, a signature for the batch, one flush, then the anchor
+ * (docs/PROTOCOL.journal, 6). After any failure to write nothing goes on.
  */
 #include "writer.h"
 
@@ -154,6 +154,19 @@ static size_t signature_frame(const struct dp_journal *j)
     return j->signature_n > 0 ? frame_bytes(j->signature_n) : 0;
 }
 
+/* What binds a batch finds its place in it, whatever else was appended: this much stays free behind
+ * a record of the type. */
+static size_t kept_free(enum dp_record_type type)
+{
+    size_t n = frame_bytes(SIGNATURE_FRAME_MAX);
+    if (type == DP_RECORD_CHECKPOINT)
+        return n;
+    n += frame_bytes(CHECKPOINT_RECORD_MAX);
+    if (type == DP_RECORD_DEGRADED_ON || type == DP_RECORD_DEGRADED_OFF)
+        return n;
+    return n + frame_bytes(DEGRADED_RECORD_MAX);
+}
+
 static int encode(struct dp_journal *j, struct dp_record *r, uint8_t *payload, size_t *n)
 {
     fill_own(j, r);
@@ -191,6 +204,7 @@ static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_byte
     DP_ASSERT(w.err == DP_OK); /* 4 bytes of length against 12 of a frame's header */
     j->batch_n += w.n;
     j->batch_frames_n += frame_bytes(payload.n);
+    j->owes |= frame_owes(r->type);
     totals_add(&j->totals, r);
     if (r->type == DP_RECORD_OUTCOME) {
         j->has_outcome = true;
@@ -202,24 +216,28 @@ static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_byte
     return DP_OK;
 }
 
-int journal_put(struct dp_journal *j, struct dp_record *r)
+int journal_put_in(struct dp_journal *j, struct dp_record *r)
 {
     uint8_t payload[DP_JOURNAL_RECORD_MAX];
     size_t n = 0;
+    int err = encode(j, r, payload, &n);
+    if (err != DP_OK)
+        return err;
+    if (j->batch_frames_n + frame_bytes(n) + kept_free(r->type) > batch_max(j))
+        return DP_ERR_LIMIT;
+    return chain(j, r, (struct dp_bytes){payload, n});
+}
+
+int journal_put(struct dp_journal *j, struct dp_record *r)
+{
     int err;
     if (j->stopped)
         return DP_ERR_STATE;
-    err = encode(j, r, payload, &n);
-    if (err != DP_OK)
+    err = journal_put_in(j, r);
+    if (err != DP_ERR_LIMIT || j->batch_n == 0)
         return err;
-    if (frame_bytes(n) + signature_frame(j) > batch_max(j))
-        return DP_ERR_LIMIT;
-    if (j->batch_frames_n + frame_bytes(n) + signature_frame(j) > batch_max(j)) {
-        err = dp_journal_flush(j);
-        if (err != DP_OK)
-            return err;
-    }
-    return chain(j, r, (struct dp_bytes){payload, n});
+    err = dp_journal_flush(j); /* the batch is full */
+    return err == DP_OK ? journal_put_in(j, r) : err;
 }
 
 static bool writers_own(enum dp_record_type type)
@@ -256,24 +274,24 @@ static void write_frames(struct dp_journal *j, struct dp_writer *w)
 {
     uint64_t seq = j->flushed;
     dp_writer_init(w, j->frames, sizeof j->frames);
-    if (j->signature_n > 0)
-        frame_write(w, j->salt, j->signature_seq, j->offset,
-                    (struct dp_bytes){j->signature, j->signature_n});
     for (size_t at = 0; at < j->batch_n; seq++) {
         const uint8_t *p = j->batch + at;
         uint32_t n = (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
         frame_write(w, j->salt, seq, j->offset, (struct dp_bytes){p + 4, n});
         at += 4 + n;
     }
+    if (j->signature_n > 0)
+        frame_write(w, j->salt, seq - 1, j->offset,
+                    (struct dp_bytes){j->signature, j->signature_n});
     DP_ASSERT(w->err == DP_OK && seq == j->tree.size);
 }
 
-static int flush(struct dp_journal *j)
+int journal_flush_batch(struct dp_journal *j)
 {
     const struct dp_store *store = &j->config.store;
     struct dp_writer w;
     int err = side_flush(j);
-    if (err != DP_OK || (j->batch_n == 0 && j->signature_n == 0))
+    if (err != DP_OK || j->batch_n == 0)
         return err;
     if (j->batch_frames_n + signature_frame(j) > j->segment_bytes - j->offset)
         err = journal_next_segment(j);
@@ -291,16 +309,8 @@ static int flush(struct dp_journal *j)
     j->batch_n = 0;
     j->batch_frames_n = 0;
     j->signature_n = 0;
+    j->owes = false;
     return DP_OK;
-}
-
-int dp_journal_flush(struct dp_journal *j)
-{
-    int err;
-    if (j->stopped)
-        return DP_ERR_STATE;
-    err = flush(j);
-    return err == DP_OK ? DP_OK : journal_stop(j, "flush", err);
 }
 
 /* ---- binding ---- */
@@ -322,15 +332,15 @@ int journal_put_checkpoint(struct dp_journal *j, uint8_t digest[HASH_BYTES])
     memcpy(c.kid, j->epoch.kid, sizeof c.kid);
     memcpy(c.software, j->config.software_digest, sizeof c.software);
     c.wall_ms = wall > 0 ? (uint64_t)wall : 0;
-    memset(&j->own, 0, sizeof j->own);
-    j->own.type = DP_RECORD_CHECKPOINT;
+    memset(&j->body, 0, sizeof j->body);
+    j->body.type = DP_RECORD_CHECKPOINT;
     if (err == DP_OK)
-        err = checkpoint_write(&c, j->own.body, sizeof j->own.body, &n);
-    j->own.body_n = (uint16_t)n;
+        err = checkpoint_write(&c, j->body.body, sizeof j->body.body, &n);
+    j->body.body_n = (uint16_t)n;
     if (err == DP_OK)
-        err = hash_parts(&(struct dp_bytes){j->own.body, n}, 1, digest);
+        err = hash_parts(&(struct dp_bytes){j->body.body, n}, 1, digest);
     if (err == DP_OK)
-        err = journal_put(j, &j->own);
+        err = journal_put_in(j, &j->body);
     if (err != DP_OK)
         return err;
     memcpy(j->last.before, c.before, sizeof j->last.before);
@@ -357,16 +367,15 @@ static int sign_epoch(void *ctx, const uint8_t digest[32], uint8_t signature[64]
     return dp_hsm_sign(ctx, DP_KEY_JOURNAL_EPOCH, digest, signature);
 }
 
-int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes body)
+int journal_sign(struct dp_journal *j)
 {
     uint8_t cose[SIGNATURE_FRAME_MAX];
     size_t n = 0;
-    int err = dp_cose_sign1(sign_epoch, j->config.hsm, j->epoch.kid, checkpoint_aad(), body, cose,
-                            sizeof cose, &n);
+    int err = dp_cose_sign1(sign_epoch, j->config.hsm, j->epoch.kid, checkpoint_aad(),
+                            (struct dp_bytes){j->body.body, j->body.body_n}, cose, sizeof cose, &n);
     if (err == DP_OK)
-        err = signature_write(seq, (struct dp_bytes){cose, n}, j->signature, sizeof j->signature,
-                              &j->signature_n);
-    j->signature_seq = seq;
+        err = signature_write(j->body.seq, (struct dp_bytes){cose, n}, j->signature,
+                              sizeof j->signature, &j->signature_n);
     return err;
 }
 
@@ -375,13 +384,18 @@ int journal_bind(struct dp_journal *j)
     uint8_t digest[HASH_BYTES];
     /* before anything is written: an honest journal must not look like a forged one */
     int err = journal_may_miss(j) ? journal_put_checkpoint(j, digest) : DP_ERR_LIMIT;
+    /* what is on the disk without a signature anybody may have written there */
     if (err == DP_OK)
-        err = flush(j);
+        err = journal_sign(j);
     if (err == DP_OK)
-        err = journal_follow(j, digest);
-    if (err == DP_OK)
-        err = journal_sign(j, j->own.seq, (struct dp_bytes){j->own.body, j->own.body_n});
-    return err;
+        err = journal_flush_batch(j);
+    return err == DP_OK ? journal_follow(j, digest) : err;
+}
+
+static int flush(struct dp_journal *j)
+{
+    int err = journal_flush_batch(j);
+    return err == DP_OK ? DP_OK : journal_stop(j, "flush", err);
 }
 
 int dp_journal_checkpoint(struct dp_journal *j)
@@ -390,7 +404,7 @@ int dp_journal_checkpoint(struct dp_journal *j)
     if (j->stopped)
         return DP_ERR_STATE;
     if (j->bound_size == j->tree.size || j->keyless)
-        return dp_journal_flush(j); /* everything is bound; the side store may wait for its flush */
+        return flush(j); /* everything is bound; the side store may wait for its flush */
     err = journal_bind(j);
     if (err == DP_OK && j->say_on) { /* the anchor died just now: that is on record before anything
                                         is answered */
@@ -403,6 +417,13 @@ int dp_journal_checkpoint(struct dp_journal *j)
     j->bound_size = j->tree.size;
     j->has_outcome = false;
     return DP_OK;
+}
+
+int dp_journal_flush(struct dp_journal *j)
+{
+    if (j->stopped)
+        return DP_ERR_STATE;
+    return j->owes ? dp_journal_checkpoint(j) : flush(j);
 }
 
 /* ---- epochs ---- */
@@ -439,8 +460,6 @@ int dp_journal_rotate(struct dp_journal *j)
     if (j->stopped || j->closed || j->degraded || j->keyless)
         return DP_ERR_STATE;
     err = dp_journal_checkpoint(j);
-    if (err == DP_OK)
-        err = dp_journal_flush(j);
     if (err == DP_OK && j->degraded)
         err = DP_ERR_STATE;
     if (err != DP_OK)
@@ -455,8 +474,6 @@ int dp_journal_rotate(struct dp_journal *j)
 int journal_finish_close(struct dp_journal *j)
 {
     int err = dp_journal_checkpoint(j);
-    if (err == DP_OK)
-        err = dp_journal_flush(j);
     if (err != DP_OK)
         return err;
     err = dp_hsm_epoch_destroy(j->config.hsm);
@@ -479,11 +496,6 @@ int dp_journal_close_round(struct dp_journal *j)
 
 /* ---- the rest ---- */
 
-bool dp_journal_signature_waits(const struct dp_journal *j)
-{
-    return !j->stopped && j->signature_n > 0;
-}
-
 void dp_journal_id(const struct dp_journal *j, uint8_t id[16])
 {
     memcpy(id, j->id, sizeof j->id);
@@ -494,7 +506,7 @@ void dp_journal_totals(const struct dp_journal *j, struct dp_totals *out)
     *out = j->totals;
 }
 
-/* A clean end leaves nothing unbound and nothing unsigned behind. */
+/* A clean end leaves nothing unbound behind. */
 void dp_journal_free(struct dp_journal **jj)
 {
     struct dp_journal *j = *jj;
@@ -503,7 +515,7 @@ void dp_journal_free(struct dp_journal **jj)
         return;
     store = &j->config.store;
     if (!j->stopped && !j->closed && !j->keyless && j->file >= 0 &&
-        (dp_journal_checkpoint(j) != DP_OK || dp_journal_flush(j) != DP_OK))
+        dp_journal_checkpoint(j) != DP_OK)
         dp_log(DP_LOG_WARNING, "journal: its end is not bound; the next start sees to it");
     side_close(j);
     journal_recheck_end(j);

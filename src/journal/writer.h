@@ -38,6 +38,7 @@ struct dp_journal {
     void *user;
     char dir[JOURNAL_DIR_MAX];
     int root_lock, lock;
+    struct dp_verify_options own_identity; /* what is opened is this token's, or refused */
     uint8_t id[16], boot[16];
     bool stopped, closed, keyless;
 
@@ -72,11 +73,12 @@ struct dp_journal {
     /* the batch in memory: u32 length and payload, record after record */
     uint8_t batch[DP_JOURNAL_BATCH_BYTES];
     size_t batch_n, batch_frames_n; /* bytes here, and bytes as frames */
+    bool owes;                      /* one of them may not be written without a signature */
     uint8_t signature[SIGNATURE_FRAME_MAX];
-    size_t signature_n; /* 0: none waits for the next flush */
-    uint64_t signature_seq;
+    size_t signature_n; /* of the batch that is being bound, behind its CHECKPOINT; else 0 */
     uint8_t frames[DP_JOURNAL_BATCH_BYTES];
-    struct dp_record own; /* records the writer makes itself */
+    struct dp_record own, mark, body; /* what the writer makes itself; mark: DEGRADED_ON and _OFF;
+                                         body: CHECKPOINT */
 
     /* for the next snapshot: what a scan of everything would know here */
     bool snapshots;        /* they are made and taken here */
@@ -103,15 +105,20 @@ DP_MUST_USE int journal_open_sized(const struct dp_journal_config *config, uint3
 
 /* Nothing may be written any more. Returns err. */
 int journal_stop(struct dp_journal *j, const char *what, int err);
-/* dp_journal_append without asking who makes the record. */
+/* dp_journal_append without asking who makes the record. A full batch is flushed first. */
 DP_MUST_USE int journal_put(struct dp_journal *j, struct dp_record *r);
+/* The same where the batch has the place, which it always has for what binds it; DP_ERR_LIMIT. */
+DP_MUST_USE int journal_put_in(struct dp_journal *j, struct dp_record *r);
 /* The next segment's file, and the place in it. */
 DP_MUST_USE int journal_next_segment(struct dp_journal *j);
 /* A CHECKPOINT into the batch; its body's hash comes back. */
 DP_MUST_USE int journal_put_checkpoint(struct dp_journal *j, uint8_t digest[HASH_BYTES]);
-/* What follows the flush of a body: anchor, then signature. */
+/* The signature of that body, which stands behind it in the batch. */
+DP_MUST_USE int journal_sign(struct dp_journal *j);
+/* The batch as it is, durable. */
+DP_MUST_USE int journal_flush_batch(struct dp_journal *j);
+/* What follows the flush of a body. */
 DP_MUST_USE int journal_extend(struct dp_journal *j, const uint8_t digest[HASH_BYTES]);
-DP_MUST_USE int journal_sign(struct dp_journal *j, uint64_t seq, struct dp_bytes body);
 /* ---- degraded.c ---- */
 /* The anchor follows a body that was flushed; a dead one makes the journal degraded, and say_on. */
 DP_MUST_USE int journal_follow(struct dp_journal *j, const uint8_t digest[HASH_BYTES]);
@@ -124,7 +131,7 @@ DP_MUST_USE int journal_follow_scan(struct dp_journal *j, const struct scan *s);
 DP_MUST_USE int journal_say_degraded(struct dp_journal *j);
 
 /* ---- writer.c ---- */
-/* A body for all that was appended: flushed, the anchor extended by it, signed. */
+/* A body for all that was appended: signed, flushed, the anchor extended by it. */
 DP_MUST_USE int journal_bind(struct dp_journal *j);
 /* OPEN or KEY_ROTATE of a new epoch key into the batch. */
 DP_MUST_USE int journal_put_epoch(struct dp_journal *j, enum dp_record_type type);

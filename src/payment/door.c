@@ -416,9 +416,7 @@ void door_no_answer(struct dp_payment *p)
     if (d->asked_online) {
         int err = reverse_stan(p, d->tx, d->requested.stan, NO_ANSWER_CODE, DP_REASON_NO_ANSWER);
         d->taken_back = true;
-        if (err == DP_OK && dp_journal_flush(p->journal) < 0)
-            p->stopped = true;
-        if (err < 0 || p->stopped) {
+        if (err < 0 || bind_all(p) < 0) {
             p->stopped = true;
             end_unknown(p);
             return;

@@ -127,7 +127,6 @@ struct dp_payment {
     uint64_t degraded_n;       /* payments approved since it died */
     int64_t anchor_again_ms;   /* when it is tried again */
     bool archiving;            /* there may be segments that the collector has */
-    int64_t signature_due_ms;  /* when a signature that waits is written; 0: none waits */
     bool round_over;           /* settled in balance, and its epoch key is still there */
     bool shred_failed;         /* tried again at the next start or settlement */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */

@@ -14,7 +14,6 @@
 #define ARCHIVE_PAUSE_MS        20
 #define ANCHOR_AGAIN_MS         30000
 #define UNREAD_AGAIN_MS         30000
-#define SIGNATURE_WAIT_MS       1000 /* for another flush to take it along */
 
 int64_t mono(const struct dp_payment *p)
 {
@@ -118,6 +117,7 @@ int keep_durable(struct dp_payment *p, struct dp_record *r)
         err = dp_journal_flush(p->journal);
         if (err < 0)
             p->stopped = true;
+        note_degraded(p);
     }
     return err;
 }
@@ -610,26 +610,6 @@ static void archive(struct dp_payment *p, int64_t *wait)
         *wait = ARCHIVE_PAUSE_MS;
 }
 
-/* The next flush takes a signature along; but where none comes, a device that dies now would leave
- * its last payment to be vouched for by its token alone. */
-static void write_signature(struct dp_payment *p, int64_t now, int64_t *wait)
-{
-    if (p->door.state != DOOR_IDLE || !dp_journal_signature_waits(p->journal)) {
-        p->signature_due_ms = 0;
-        return;
-    }
-    if (p->signature_due_ms == 0)
-        p->signature_due_ms = now + SIGNATURE_WAIT_MS;
-    if (now < p->signature_due_ms) {
-        if (p->signature_due_ms - now < *wait)
-            *wait = p->signature_due_ms - now;
-        return;
-    }
-    p->signature_due_ms = 0;
-    if (dp_journal_flush(p->journal) < 0)
-        p->stopped = true;
-}
-
 int dp_payment_tick(struct dp_payment *p)
 {
     int64_t now = mono(p), wait = TICK_MAX_MS;
@@ -645,8 +625,7 @@ int dp_payment_tick(struct dp_payment *p)
     if (!p->stopped)
         archive(p, &wait);
     if (!p->stopped)
-        write_signature(p, now, &wait);
-    DP_ASSERT(wait >= 0);
+        DP_ASSERT(wait >= 0);
     return wait > TICK_MAX_MS ? TICK_MAX_MS : (int)wait;
 }
 

@@ -14,7 +14,7 @@
 #include "journal/crc32c.h"
 #include "journal/segment.h"
 
-#define SEGMENT 16384
+#define SEGMENT 32768
 
 /* ---- the journal that is changed ---- */
 
@@ -291,26 +291,31 @@ static void write_frame(struct corpus *c, int i, uint64_t seq, uint32_t batch)
     memcpy(bytes(c) + offset_of(c, i), frame, w.n);
 }
 
+static void write_batch(struct corpus *c, int i, uint32_t batch)
+{
+    write_frame(c, i, forge_edit(&c->f, i)->seq, batch);
+}
+
 static void batch_in_an_earlier_one(struct corpus *c)
 {
-    write_frame(c, at(c, DP_RECORD_INTENT, 1), 6, offset_of(c, 1));
+    write_batch(c, at(c, DP_RECORD_INTENT, 1), offset_of(c, 1));
 }
 
 static void batch_that_is_no_frame(struct corpus *c)
 {
-    write_frame(c, at(c, DP_RECORD_INTENT, 1), 6, 136);
+    write_batch(c, at(c, DP_RECORD_INTENT, 1), 136);
 }
 
 static void batch_in_the_future(struct corpus *c)
 {
-    write_frame(c, at(c, DP_RECORD_INTENT, 1), 6, 9000);
+    write_batch(c, at(c, DP_RECORD_INTENT, 1), 9000);
 }
 
 /* ---- records ---- */
 
 static void record_of_nothing(struct corpus *c)
 {
-    int i = at(c, DP_RECORD_INTENT, 0);
+    int i = at(c, DP_RECORD_OUTCOME, 0);
     c->f.parts[i].n = 1;
     c->f.parts[i].payload[0] = 0xA0;
     store(c);
@@ -361,7 +366,7 @@ static void record_deleted(struct corpus *c)
 
 static void records_swapped(struct corpus *c)
 {
-    forge_swap(&c->f, at(c, DP_RECORD_INTENT, 0), at(c, DP_RECORD_REQUESTED, 0));
+    forge_swap(&c->f, at(c, DP_RECORD_INTENT, 0), at(c, DP_RECORD_INTENT, 1));
     store(c);
 }
 
@@ -371,6 +376,7 @@ static void record_inserted(struct corpus *c)
     int i = at(c, DP_RECORD_OUTCOME, 1);
     again = c->f.parts[i];
     forge_insert(&c->f, i, &again);
+    c->f.parts[i + 1].starts_batch = false;
     store(c);
 }
 
@@ -414,7 +420,7 @@ static void chain_made_right(struct corpus *c)
 
 static void leaf_made_right_too(struct corpus *c)
 {
-    int i = at(c, DP_RECORD_CHECKPOINT, 1);
+    int i = at(c, DP_RECORD_CHECKPOINT, 2);
     chain_made_right(c);
     edit_body(c, i);
     memcpy(body.last_leaf, c->f.record.prev, sizeof body.last_leaf);
@@ -471,7 +477,7 @@ static void checkpoint_of_another_journal(struct corpus *c)
 
 static void totals_of_a_checkpoint(struct corpus *c)
 {
-    int i = at(c, DP_RECORD_CHECKPOINT, 2);
+    int i = at(c, DP_RECORD_CHECKPOINT, 3);
     edit_body(c, i);
     body.totals.offline_amount -= 50;
     put_body(c, i);
@@ -503,7 +509,7 @@ static void signature_stripped(struct corpus *c)
 
 static void last_signature_stripped(struct corpus *c)
 {
-    forge_remove(&c->f, forge_signature(&c->f, 3));
+    c->f.n--;
     store(c);
 }
 
@@ -699,6 +705,7 @@ static void a_payment_after_close(struct corpus *c)
     closed(c);
     i = at(c, DP_RECORD_CLOSE, 0);
     again = c->f.parts[at(c, DP_RECORD_INTENT, 0)];
+    again.starts_batch = false;
     forge_insert(&c->f, i + 1, &again);
     forge_edit(&c->f, i + 1)->tx[0] = 99;
     forge_put(&c->f, i + 1);
@@ -725,7 +732,7 @@ static void a_whole_day(struct corpus *c)
 /* One payment is anchored, and the next three are not. */
 static void degraded_from(struct corpus *c, uint32_t payment)
 {
-    world_script(&c->w, "anchor_extend 2 wear\n");
+    world_script(&c->w, "anchor_extend 3 wear\n");
     more(c, payment, payment + 4, SEGMENT);
     world_script(&c->w, NULL);
     forge_load(&c->f, &c->w.mem);
@@ -775,7 +782,8 @@ static void degraded_tail_cut(struct corpus *c)
     store(c);
 }
 
-/* With DEGRADED_ON everything is gone that could say why the token is behind. */
+/* With DEGRADED_ON everything is gone that could say why the token is behind: as if a crash had
+ * come before the extension. */
 static void degraded_record_cut(struct corpus *c)
 {
     degraded(c);
@@ -819,6 +827,8 @@ static void put_type(struct corpus *c, int i, int like, enum dp_record_type type
 {
     static struct forge_part copy;
     copy = c->f.parts[like];
+    copy.starts_batch = c->f.parts[i].starts_batch;
+    c->f.parts[i].starts_batch = false;
     forge_insert(&c->f, i, &copy);
     forge_edit(&c->f, i)->type = type;
     forge_put(&c->f, i);
@@ -869,16 +879,15 @@ static void an_unbound_record(struct corpus *c)
 {
     struct dp_record r;
     DP_ASSERT(world_open(&c->w) == DP_OK);
-    record_of(&r, DP_RECORD_TIME_SYNC, 1);
+    record_of(&r, DP_RECORD_INTENT, 40);
     DP_ASSERT(dp_journal_append(c->w.j, &r) == DP_OK && dp_journal_flush(c->w.j) == DP_OK);
     world_kill(&c->w);
 }
 
-/* The batch of the last flush, three records; its middle never came to the disk. */
-static void torn_batch(struct corpus *c)
+/* A crash between flush and extension: the token is where it was. */
+static void flushed_and_not_extended(struct corpus *c)
 {
     struct dp_record r;
-    size_t n;
     DP_ASSERT(world_open(&c->w) == DP_OK);
     for (unsigned i = 0; i < 6; i++) {
         record_of(&r, DP_RECORD_TIME_SYNC, 1);
@@ -886,9 +895,47 @@ static void torn_batch(struct corpus *c)
     }
     DP_ASSERT(dp_journal_flush(c->w.j) == DP_OK);
     world_kill(&c->w);
-    for (n = SEGMENT; bytes(c)[n - 1] == 0; n--)
-        ;
-    memset(bytes(c) + n - 300, 0, 60);
+    world_token_restore(&c->w);
+    forge_load(&c->f, &c->w.mem);
+}
+
+/* The batch of the last flush: a part of it never came to the disk. */
+static void torn(struct corpus *c, int part)
+{
+    memset(bytes(c) + offset_of(c, part) + 20, 0, 60);
+}
+
+static void torn_batch(struct corpus *c)
+{
+    flushed_and_not_extended(c);
+    torn(c, at(c, DP_RECORD_TIME_SYNC, 2));
+}
+
+static void torn_first_frame(struct corpus *c)
+{
+    flushed_and_not_extended(c);
+    torn(c, at(c, DP_RECORD_TIME_SYNC, 0));
+}
+
+static void torn_signature(struct corpus *c)
+{
+    flushed_and_not_extended(c);
+    torn(c, c->f.n - 1);
+}
+
+/* Nothing of the signature did: what is there is whole. */
+static void signature_never_written(struct corpus *c)
+{
+    flushed_and_not_extended(c);
+    c->f.n--;
+    store(c);
+}
+
+static void checkpoint_never_written(struct corpus *c)
+{
+    flushed_and_not_extended(c);
+    c->f.n -= 2;
+    store(c);
 }
 
 static void torn_last_frame(struct corpus *c)
@@ -932,11 +979,196 @@ static void torn_bytes_edited(struct corpus *c)
 
 static void torn_bytes_wiped(struct corpus *c)
 {
-    size_t n, from = offset_of(c, c->f.n);
+    size_t n, from;
     recovered(c);
+    from = offset_of(c, at(c, DP_RECORD_TIME_SYNC, 0));
     for (n = SEGMENT; bytes(c)[n - 1] == 0; n--)
         ;
     memset(bytes(c) + from, 0, n - from);
+}
+
+/* ---- behind the end, by somebody who can write the files ---- */
+
+/* In a batch of its own, the chain made right. */
+static void append(struct corpus *c, const struct dp_record *r, bool starts_batch)
+{
+    struct forge_part *p = &c->f.parts[c->f.n++];
+    static struct dp_record full;
+    const struct dp_record *like = forge_edit(&c->f, 0);
+    full = *r;
+    memcpy(full.journal, like->journal, sizeof full.journal);
+    memcpy(full.boot, like->boot, sizeof full.boot);
+    full.wall_ms = like->wall_ms + 1;
+    DP_ASSERT(dp_record_encode(&full, p->payload, sizeof p->payload, &p->n) == DP_OK);
+    p->signature = false;
+    p->starts_batch = starts_batch;
+}
+
+static void appended_and_bound(struct corpus *c)
+{
+    forge_rechain(&c->f);
+    forge_rebind(&c->f);
+    store(c);
+}
+
+static void append_settled(struct corpus *c, bool starts_batch)
+{
+    struct dp_record r;
+    memset(&r, 0, sizeof r);
+    r.type = DP_RECORD_SETTLED;
+    memcpy(r.action_code, "500", 4);
+    memcpy(r.settled.verdict, "500", 4);
+    append(c, &r, starts_batch);
+}
+
+static void append_of_payment(struct corpus *c, enum dp_record_type type, uint32_t payment)
+{
+    struct dp_record r;
+    record_of(&r, type, payment);
+    r.has_totals = true;
+    r.stan = type == DP_RECORD_FORWARDED ? 5 : 0;
+    r.mti = type == DP_RECORD_FORWARDED ? 1220 : 0;
+    r.result = type == DP_RECORD_FORWARDED ? 1 : 0;
+    r.has_original_tx = type == DP_RECORD_VOID;
+    if (r.has_original_tx)
+        memcpy(r.original_tx, r.tx, sizeof r.tx);
+    append(c, &r, true);
+}
+
+static void append_checkpoint(struct corpus *c)
+{
+    struct dp_record r = *forge_edit(&c->f, at(c, DP_RECORD_CHECKPOINT, 1));
+    append(c, &r, false);
+}
+
+static void appended_settled(struct corpus *c)
+{
+    append_settled(c, true);
+    appended_and_bound(c);
+}
+
+static void appended_forwarded(struct corpus *c)
+{
+    append_of_payment(c, DP_RECORD_FORWARDED, 2);
+    appended_and_bound(c);
+}
+
+static void appended_checkpoint(struct corpus *c)
+{
+    append_settled(c, true);
+    append_checkpoint(c);
+    appended_and_bound(c);
+}
+
+static void appended_signature(struct corpus *c)
+{
+    static struct forge_part signature;
+    signature = c->f.parts[forge_signature(&c->f, 1)];
+    append_settled(c, true);
+    append_checkpoint(c);
+    appended_and_bound(c);
+    forge_insert(&c->f, c->f.n, &signature);
+    store(c);
+}
+
+/* Behind the signature, and between it and what it signs. */
+static void appended_to_the_last_batch(struct corpus *c)
+{
+    append_settled(c, false);
+    appended_and_bound(c);
+}
+
+static void inserted_behind_the_last_checkpoint(struct corpus *c)
+{
+    append_settled(c, false);
+    forge_swap(&c->f, c->f.n - 1, c->f.n - 2);
+    appended_and_bound(c);
+}
+
+static void appended_under_an_intent(struct corpus *c)
+{
+    append_settled(c, true);
+    append_of_payment(c, DP_RECORD_INTENT, 40);
+    appended_and_bound(c);
+}
+
+/* A writer without a key can write these, so everybody can. */
+static void appended_void(struct corpus *c)
+{
+    append_of_payment(c, DP_RECORD_VOID, 2);
+    appended_and_bound(c);
+}
+
+static void signature_of_an_intent(struct corpus *c)
+{
+    static struct forge_part signature;
+    signature = c->f.parts[forge_signature(&c->f, 1)];
+    signature.starts_batch = false;
+    forge_insert(&c->f, at(c, DP_RECORD_INTENT, 1) + 1, &signature);
+    store(c);
+}
+
+static void signature_without_a_form(struct corpus *c)
+{
+    int s = forge_signature(&c->f, 1), first = s;
+    uint64_t seq = forge_edit(&c->f, s - 1)->seq;
+    while (!c->f.parts[first].starts_batch)
+        first--;
+    memset(c->f.parts[s].payload + c->f.parts[s].n - 70, 0xFF, 70);
+    c->f.parts[s].payload[4] ^= 0x20; /* a text string */
+    write_frame(c, s, seq, offset_of(c, first));
+}
+
+/* The offset of a segment's last frame. */
+static uint32_t last_frame(const uint8_t *p)
+{
+    uint32_t at = SEGMENT_HEADER_BYTES, last = at;
+    for (uint32_t n; at + 4 < 8192 && (n = (uint32_t)p[at + 2] << 8 | p[at + 3]) != 0;
+         at += (uint32_t)frame_bytes(n))
+        last = at;
+    return last;
+}
+
+/* A segment that ends with a signature, and one behind it. */
+static uint8_t *segment_of_signatures(struct corpus *c)
+{
+    struct dp_record r;
+    c->w.segment_bytes = 8192;
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    for (unsigned i = 0; i < 80; i++) {
+        record_of(&r, DP_RECORD_TIME_SYNC, 1);
+        DP_ASSERT(dp_journal_append(c->w.j, &r) == DP_OK);
+        DP_ASSERT(i % 4 != 3 || dp_journal_flush(c->w.j) == DP_OK);
+    }
+    world_close(&c->w);
+    DP_ASSERT(memstore_segment(&c->w.mem, 3) != NULL);
+    return memstore_segment(&c->w.mem, 2)->data;
+}
+
+static void signature_wiped_at_a_segments_end(struct corpus *c)
+{
+    uint8_t *p = segment_of_signatures(c);
+    uint32_t last = last_frame(p);
+    DP_ASSERT(p[last + FRAME_HEADER_BYTES] == 0x83);
+    memset(p + last, 0, 8192 - last);
+}
+
+/* The next segment knows nothing of it. */
+static void appended_at_a_segments_end(struct corpus *c)
+{
+    uint8_t *p = segment_of_signatures(c);
+    uint32_t end = last_frame(p);
+    struct segment_header h;
+    struct dp_writer w;
+    end += (uint32_t)frame_bytes((size_t)p[end + 2] << 8 | p[end + 3]);
+    append_settled(c, true);
+    DP_ASSERT(segment_header_read(memstore_segment(&c->w.mem, 3)->data, &h) == DP_OK);
+    forge_edit(&c->f, c->f.n - 1)->seq = h.first_seq;
+    forge_put(&c->f, c->f.n - 1);
+    dp_writer_init(&w, p + end, 8192 - end);
+    frame_write(&w, p + 24, h.first_seq, end,
+                (struct dp_bytes){c->f.parts[c->f.n - 1].payload, c->f.parts[c->f.n - 1].n});
+    DP_ASSERT(w.err == DP_OK);
 }
 
 /* ---- acknowledgements ---- */
@@ -1019,6 +1251,7 @@ static void acknowledged_twice(struct corpus *c)
     acknowledged(c);
     i = at(c, DP_RECORD_UPLOAD_ACK, 0);
     again = c->f.parts[i];
+    again.starts_batch = false;
     forge_insert(&c->f, i + 1, &again);
     forge_rechain(&c->f);
     store(c);
@@ -1367,7 +1600,6 @@ const struct corpus_case corpus_cases[] = {
     GOOD(a_whole_day),
     GOOD(clock_set_back),
     GOOD(closed),
-    GOOD(last_signature_stripped),
     GOOD(recovered),
     GOOD(recovered_twice),
     GOOD(head),
@@ -1379,14 +1611,22 @@ const struct corpus_case corpus_cases[] = {
     UNSURE(NULL, degraded_twice),
     UNSURE(NULL, degraded_half_way_back),
     UNSURE(NULL, degraded_tail_cut),
-    BEHIND(degraded_record_cut),
+    UNSURE(NULL, degraded_record_cut),
     BEHIND(older_copy_while_degraded),
     GOOD(acknowledged),
     GOOD(archived),
     GOOD(archive_beside_its_file),
     UNSURE(NULL, an_unbound_record),
     UNSURE("torn-tail", torn_batch),
-    UNSURE("torn-tail", torn_last_frame),
+    UNSURE(NULL, flushed_and_not_extended),
+    UNSURE("torn-tail", torn_first_frame),
+    UNSURE("torn-tail", torn_signature),
+    UNSURE("torn-tail", signature_never_written),
+    UNSURE("torn-tail", checkpoint_never_written),
+    UNSURE("torn-tail", appended_settled),
+    UNSURE("torn-tail", appended_forwarded),
+    UNSURE("torn-tail", appended_checkpoint),
+    UNSURE(NULL, appended_void),
     UNSURE("torn-tail", garbage_behind_the_end),
     BEHIND(tail_cut),
     BEHIND(tail_cut_before_a_head),
@@ -1440,8 +1680,18 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("totals", totals_of_a_record),
     CAUGHT("totals", totals_left_out),
     CAUGHT("signature-missing", signature_stripped),
+    CAUGHT("frame-crc", last_signature_stripped),
+    CAUGHT("frame-crc", torn_last_frame),
+    CAUGHT("frame-crc", appended_to_the_last_batch),
+    CAUGHT("frame-crc", inserted_behind_the_last_checkpoint),
+    CAUGHT("signature-invalid", appended_signature),
+    CAUGHT("signature-missing", appended_under_an_intent),
+    CAUGHT("signature-missing", appended_at_a_segments_end),
+    CAUGHT("seq-gap", signature_wiped_at_a_segments_end),
+    CAUGHT("signature-invalid", signature_of_an_intent),
+    CAUGHT("signature-invalid", signature_without_a_form),
     CAUGHT("signature-invalid", signature_edited),
-    CAUGHT("signature-invalid", signature_twice),
+    CAUGHT("signature-missing", signature_twice),
     CAUGHT("signature-key", signature_of_another_journal),
     CAUGHT("signature-key", checkpoint_of_an_unknown_key),
     CAUGHT("signature-key", checkpoint_of_an_old_epoch),
@@ -1541,6 +1791,26 @@ const size_t corpus_pairs_n = PAIRABLE * PAIRABLE;
 
 /* ---- histories of a transaction ---- */
 
+static int sign_epoch(void *ctx, const uint8_t digest[32], uint8_t signature[64])
+{
+    return dp_hsm_sign(ctx, DP_KEY_JOURNAL_EPOCH, digest, signature);
+}
+
+/* By the token: what it would sign if the writer were as careless as this. */
+static void sign(struct corpus *c, int checkpoint, struct forge_part *p)
+{
+    uint8_t cose[SIGNATURE_FRAME_MAX];
+    const struct dp_record *r = forge_edit(&c->f, checkpoint);
+    size_t n = 0;
+    edit_body(c, checkpoint);
+    DP_ASSERT(dp_cose_sign1(sign_epoch, c->w.hsm, body.kid, checkpoint_aad(),
+                            (struct dp_bytes){r->body, r->body_n}, cose, sizeof cose, &n) == DP_OK);
+    DP_ASSERT(signature_write(r->seq, (struct dp_bytes){cose, n}, p->payload, sizeof p->payload,
+                              &p->n) == DP_OK);
+    p->signature = true;
+    p->starts_batch = false;
+}
+
 static void add_step(struct corpus *c, const char *step)
 {
     struct forge_part *p = &c->f.parts[c->f.n++];
@@ -1556,7 +1826,7 @@ static void add_step(struct corpus *c, const char *step)
     r.has_totals = r.type != DP_RECORD_REQUESTED;
     DP_ASSERT(dp_record_encode(&r, p->payload, sizeof p->payload, &p->n) == DP_OK);
     p->signature = false;
-    p->starts_batch = true;
+    p->starts_batch = c->f.n == 4;
 }
 
 void corpus_history(struct corpus *c, const char *history)
@@ -1568,6 +1838,9 @@ void corpus_history(struct corpus *c, const char *history)
     for (char *s = strtok_r(text, " ", &kept); s != NULL; s = strtok_r(NULL, " ", &kept))
         add_step(c, s);
     c->f.parts[c->f.n++] = c->kept.parts[forge_find(&c->kept, DP_RECORD_CHECKPOINT, 1)];
+    c->f.parts[c->f.n - 1].starts_batch = false;
     forge_rebind(&c->f);
+    sign(c, c->f.n - 1, &c->f.parts[c->f.n]);
+    c->f.n++;
     store(c);
 }

@@ -243,6 +243,14 @@ static uint32_t u32_at(const uint8_t *p)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+/* Map head, key 1 and its value 1, key 2 and its value. */
+static uint8_t type_of(const uint8_t *p)
+{
+    p += p[0] == 0xB8 ? 2 : 1;
+    DP_ASSERT(p[0] == 1 && p[1] == 1 && p[2] == 2 && p[3] < 24);
+    return p[3];
+}
+
 static void take_frames(uint32_t number, int node, uint64_t *seq)
 {
     const struct node *n = &crash.whole.nodes[node];
@@ -256,6 +264,7 @@ static void take_frames(uint32_t number, int node, uint64_t *seq)
         f->batch = u32_at(n->data + at + 8);
         f->bytes = (12 + len + 7) / 8 * 8;
         f->signature = (n->data[at + 12] & 0xE0) == 0x80; /* a CBOR array */
+        f->type = f->signature ? 0 : type_of(n->data + at + 12);
         f->seq = f->signature ? *seq : (*seq)++;
         at += f->bytes;
     }
@@ -284,8 +293,16 @@ bool crash_frame_whole(const struct frame_at *f)
            memcmp(n->data + f->offset, crash.whole.nodes[f->node].data + f->offset, f->bytes) == 0;
 }
 
-/* A batch of which something is missing is dropped whole when something of it stands behind that;
- * else what stands before may have been told, and is kept (docs/PROTOCOL.journal, 6). */
+/* What may stand in a batch that nobody signed. */
+static bool owes(const struct frame_at *f)
+{
+    return !f->signature && f->type != DP_RECORD_INTENT && f->type != DP_RECORD_VOID &&
+           f->type != DP_RECORD_RECOVERY;
+}
+
+/* A batch of which something is missing is dropped whole when something of it stands behind that,
+ * or when what stands before may not be without its signature, which is last; else that is kept
+ * (docs/PROTOCOL.journal, 6). */
 int crash_kept(void)
 {
     int kept = 0;
@@ -298,7 +315,7 @@ int crash_kept(void)
             bool whole = crash_frame_whole(&crash.frames[to]);
             if (gone < 0 && !whole)
                 gone = to;
-            behind |= gone >= 0 && whole;
+            behind |= gone >= 0 ? whole : owes(&crash.frames[to]);
             before += gone < 0 && !crash.frames[to].signature;
         }
         if (gone >= 0)

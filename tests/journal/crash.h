@@ -40,6 +40,7 @@ struct frame_at {
     uint32_t number; /* of its segment */
     uint32_t offset, bytes, batch;
     bool signature;
+    uint8_t type; /* of a record */
     uint64_t seq;
 };
 

@@ -59,20 +59,26 @@ static struct dp_record *record_at(int frame)
     return &r;
 }
 
-/* Puts the record in its frame's place, the check sum made right; its leaf's hash comes back. */
-static void put_record(int frame, const struct dp_record *r, uint8_t leaf[HASH_BYTES])
+/* Puts a payload where a frame is or shall be, the check sum made right. */
+static void put_payload(const struct frame_at *f, struct dp_bytes payload)
 {
-    const struct frame_at *f = &crash.frames[frame];
-    uint8_t payload[DP_JOURNAL_RECORD_MAX];
+    uint8_t *segment = crash.w.mem.nodes[f->node].data;
     struct segment_header h;
     struct dp_writer w;
-    size_t n = 0;
-    DP_ASSERT(segment_header_read(crash.w.mem.nodes[f->node].data, &h) == DP_OK);
-    DP_ASSERT(dp_record_encode(r, payload, sizeof payload, &n) == DP_OK);
-    DP_ASSERT(frame_bytes(n) == f->bytes);
-    dp_writer_init(&w, bytes_of(frame), f->bytes);
-    frame_write(&w, h.salt, f->seq, f->batch, (struct dp_bytes){payload, n});
+    DP_ASSERT(segment_header_read(segment, &h) == DP_OK);
+    DP_ASSERT(frame_bytes(payload.n) == f->bytes);
+    dp_writer_init(&w, segment + f->offset, f->bytes);
+    frame_write(&w, h.salt, f->seq, f->batch, payload);
     DP_ASSERT(w.err == DP_OK);
+}
+
+/* Puts the record in its frame's place; its leaf's hash comes back. */
+static void put_record(int frame, const struct dp_record *r, uint8_t leaf[HASH_BYTES])
+{
+    uint8_t payload[DP_JOURNAL_RECORD_MAX];
+    size_t n = 0;
+    DP_ASSERT(dp_record_encode(r, payload, sizeof payload, &n) == DP_OK);
+    put_payload(&crash.frames[frame], (struct dp_bytes){payload, n});
     DP_ASSERT(tree_leaf_hash((struct dp_bytes){payload, n}, leaf) == DP_OK);
 }
 
@@ -121,6 +127,29 @@ static void damaged(int frame)
     refused("a batch damaged that was flushed", frame);
 }
 
+static int sign_epoch(void *ctx, const uint8_t digest[32], uint8_t signature[64])
+{
+    return dp_hsm_sign(ctx, DP_KEY_JOURNAL_EPOCH, digest, signature);
+}
+
+/* As a writer would that does not look at what it signs. False: this token cannot. */
+static bool sign_again(int checkpoint, const struct dp_record *r)
+{
+    uint8_t cose[SIGNATURE_FRAME_MAX], payload[SIGNATURE_FRAME_MAX];
+    struct frame_at f = crash.frames[checkpoint + 1];
+    struct checkpoint c;
+    size_t n = 0;
+    DP_ASSERT(checkpoint_read(r->body, r->body_n, &c) == DP_OK);
+    if (dp_cose_sign1(sign_epoch, crash.w.hsm, c.kid, checkpoint_aad(),
+                      (struct dp_bytes){r->body, r->body_n}, cose, sizeof cose, &n) != DP_OK)
+        return false;
+    DP_ASSERT(signature_write(r->seq, (struct dp_bytes){cose, n}, payload, sizeof payload, &n) ==
+              DP_OK);
+    f.seq = r->seq;
+    put_payload(&f, (struct dp_bytes){payload, n});
+    return true;
+}
+
 /* The last checkpoint is not bound yet: its body can be made to fit, all but the tree. */
 static void leaf_made_right(int there)
 {
@@ -143,6 +172,8 @@ static void leaf_made_right(int there)
     memcpy(c.last_leaf, leaf, sizeof leaf);
     DP_ASSERT(checkpoint_write(&c, r->body, sizeof r->body, &n) == DP_OK && n == r->body_n);
     put_record(checkpoint, r, leaf);
+    if (!sign_again(checkpoint, r))
+        return;
     refused("a record edited, and its leaf in the checkpoint made right", before);
 }
 
@@ -167,6 +198,59 @@ static void older_copy(void)
     recording_put(&crash.rec, &c);
     *fast_token_state() = *is;
     refused("an older copy of the disk", at);
+}
+
+static bool settled_is_read(void)
+{
+    struct dp_verify_result v;
+    bool seen = false;
+    DP_ASSERT(crash_read(&v) == DP_OK);
+    for (int i = 0; i < crash.seen_n; i++)
+        seen |= crash.seen[i].type == DP_RECORD_SETTLED;
+    return seen;
+}
+
+/* The end of a batch that the acquirer agreed to, in a batch of its own or in the last one, the
+ * chain made right: nobody reads it, and no start believes it. */
+static void appended(int there, bool own_batch)
+{
+    const struct frame_at *end = &crash.frames[there - 1];
+    struct frame_at f = *end;
+    struct dp_record *r;
+    uint8_t leaf[HASH_BYTES], payload[DP_JOURNAL_RECORD_MAX];
+    size_t n = 0;
+    char name[96];
+    int last = record_before_end(there, 0), err;
+    recording_put(&crash.rec, now);
+    if (end->signature)
+        last = there - 2;
+    r = record_at(last);
+    put_record(last, r, leaf);
+    r->type = DP_RECORD_SETTLED;
+    r->has_tx = r->has_amount = r->has_totals = false;
+    r->seq = crash.frames[last].seq + 1;
+    r->body_n = 0;
+    memcpy(r->prev, leaf, sizeof leaf);
+    memcpy(r->settled.verdict, "500", 4);
+    DP_ASSERT(dp_record_encode(r, payload, sizeof payload, &n) == DP_OK);
+    f.offset = end->offset + end->bytes;
+    f.bytes = (uint32_t)frame_bytes(n);
+    f.seq = r->seq;
+    f.batch = own_batch ? f.offset : end->batch;
+    if (f.offset + f.bytes > crash.w.segment_bytes)
+        return;
+    put_payload(&f, (struct dp_bytes){payload, n});
+    cut_name(now, name);
+    tries++;
+    if (settled_is_read())
+        fail_msg("seed %llu, state %s: a record appended is read", (unsigned long long)crash.seed,
+                 name);
+    err = crash_open();
+    if (err == DP_OK)
+        crash_stop();
+    if (settled_is_read())
+        fail_msg("seed %llu, state %s: a record appended is believed: %s",
+                 (unsigned long long)crash.seed, name, dp_strerr(err));
 }
 
 /* The last frame of the batch before the last one. */
@@ -200,6 +284,8 @@ unsigned insider_tries(const struct cut *c)
     damaged(flushed > 0 ? (int)(crash_draw() % (uint64_t)flushed) : -1);
     if (!c->newest)
         leaf_made_right(there);
+    appended(there, true);
+    appended(there, false);
     older_copy();
     return tries;
 }

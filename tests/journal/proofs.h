@@ -5,7 +5,7 @@
 
 #include "world.h"
 
-#define PROOFS_EPOCH_1 19 /* size of a checkpoint of the first epoch */
+#define PROOFS_EPOCH_1 23 /* size of a checkpoint of the first epoch */
 
 struct proofs {
     struct world w;

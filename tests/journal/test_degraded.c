@@ -64,12 +64,12 @@ static int count(enum dp_record_type type)
     return n;
 }
 
-/* Two payments, and the anchor dies at the checkpoint of the second. */
+/* Two payments, online with two checkpoints, and the anchor dies at that of the second. */
 static void dies(const char *more)
 {
     char script[128];
     opens(DP_OK);
-    snprintf(script, sizeof script, "anchor_extend 2 %s\n", more);
+    snprintf(script, sizeof script, "anchor_extend 3 %s\n", more);
     restart(script);
     assert_int_equal(pay_online(w.j, 1), DP_OK);
     assert_false(dp_journal_is_degraded(w.j));
@@ -87,7 +87,7 @@ static void a_dead_anchor_leaves_a_signed_journal(void **state)
     world_close(&w);
     verdict(DP_VERDICT_UNKNOWN, &v);
     assert_true(v.degraded);
-    assert_non_null(strstr(v.words, "the anchor was dead for the 9 after them, of which 9"));
+    assert_non_null(strstr(v.words, "the anchor was dead for the 10 after them, of which 10"));
     assert_int_equal(v.signed_size, v.records);
     assert_int_equal(count(DP_RECORD_DEGRADED_ON), 1);
     on = forge_edit(&f, forge_find(&f, DP_RECORD_DEGRADED_ON, 0));
@@ -182,16 +182,14 @@ static void catching_up_may_be_cut_anywhere(void **state)
     for (uint32_t i = 10; i < 14; i++)
         assert_int_equal(pay_online(w.j, i), DP_OK);
     world_kill(&w);
-    for (int i = 0; i < 8; i++) {
-        char words[32];
-        world_script(&w, i == 7 ? NULL : "anchor_extend 2 wear\n");
+    for (int i = 0; i < 12; i++) {
+        world_script(&w, i == 11 ? NULL : "anchor_extend 2 wear\n");
         opens(DP_OK);
-        assert_int_equal(dp_journal_is_degraded(w.j), i < 5);
+        assert_int_equal(dp_journal_is_degraded(w.j), i < 9); /* it missed ten */
         world_kill(&w);
         verify_mem(&w, true, &v);
         assert_null(v.rule);
-        snprintf(words, sizeof words, "%llu records are", (unsigned long long)bound);
-        assert_null(strstr(v.words, words)); /* it got on */
+        assert_true((uint64_t)atoll(v.words) > bound || i >= 10); /* it got on */
         bound = (uint64_t)atoll(v.words);
     }
     assert_int_equal(count(DP_RECORD_DEGRADED_ON), 1);
@@ -266,20 +264,30 @@ static void an_older_copy_is_a_rollback_once_it_was_caught_up(void **state)
     opens(DP_ERR_ROLLBACK);
 }
 
-static void a_cut_behind_the_record_is_a_rollback(void **state)
+/* Nobody can tell, while the anchor was dead, without a head from elsewhere: it looks like a crash
+ * before the extension. */
+static void a_cut_behind_the_record_is_a_crash_before_the_extension(void **state)
 {
+    struct dp_verify_result v;
     (void)state;
     dies("wear");
     world_close(&w);
     forge_load(&f, &w.mem);
-    f.n = forge_find(&f, DP_RECORD_DEGRADED_ON, 0); /* the last checkpoint's signature stays */
+    f.n = forge_find(&f, DP_RECORD_DEGRADED_ON, 0);
     forge_store(&f, &w.mem);
     world_script(&w, NULL);
+    verdict(DP_VERDICT_UNKNOWN, &v);
+    assert_int_equal(v.signed_size, v.records);
+    opens(DP_OK);
+    world_close(&w);
+    verdict(DP_VERDICT_FRESH, &v);
+    f.n = forge_signature(&f, 1) + 1; /* what the anchor has is not cut off */
+    forge_store(&f, &w.mem);
     opens(DP_ERR_ROLLBACK);
 }
 
 /* The anchor has not the checkpoint before DEGRADED_ON, nor what is behind it: behind a snapshot
- * its signature is looked at all the same, and that of the last one is still to be made. */
+ * its signature is looked at all the same. */
 static void a_signature_that_the_anchor_does_not_make_up_for_is_checked(void **state)
 {
     int i;
@@ -343,7 +351,7 @@ static void without_the_key_there_is_no_such_mode(void **state)
 {
     (void)state;
     opens(DP_OK);
-    restart("anchor_extend 2 error\nsign 2 wear\n");
+    restart("anchor_extend 3 error\nsign 4 wear\n");
     assert_int_equal(pay_online(w.j, 1), DP_OK);
     assert_int_equal(pay_online(w.j, 2), DP_ERR_TOKEN);
     assert_int_equal(pay_online(w.j, 3), DP_ERR_STATE);
@@ -361,7 +369,7 @@ int main(void)
         TEST(an_extension_that_was_done_and_failed_is_not_done_twice),
         TEST(a_dead_anchor_at_start_is_degraded_from_there),
         TEST(an_older_copy_is_a_rollback_once_it_was_caught_up),
-        TEST(a_cut_behind_the_record_is_a_rollback),
+        TEST(a_cut_behind_the_record_is_a_crash_before_the_extension),
         TEST(a_signature_that_the_anchor_does_not_make_up_for_is_checked),
         TEST(a_round_does_not_end_while_degraded),
         TEST(a_dead_anchor_begins_no_journal),

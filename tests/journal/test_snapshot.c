@@ -111,7 +111,10 @@ static void what_opening_knows_is_what_reading_everything_says(void **state)
     w.no_snapshots = true;
     assert_int_equal(world_open(&w), DP_OK);
     assert_false(w.opened.resumed);
-    assert_memory_equal(&resumed.tree, &w.j->tree, sizeof resumed.tree);
+    assert_int_equal(resumed.tree.size, w.j->tree.size);
+    for (unsigned i = 0; i < TREE_DEPTH_MAX; i++)
+        if ((resumed.tree.size >> i & 1) != 0)
+            assert_memory_equal(resumed.tree.peak[i], w.j->tree.peak[i], HASH_BYTES);
     assert_memory_equal(resumed.leaf, w.j->leaf, sizeof resumed.leaf);
     assert_memory_equal(&resumed.totals, &w.j->totals, sizeof resumed.totals);
     assert_memory_equal(&resumed.epoch, &w.j->epoch, sizeof resumed.epoch);
@@ -278,13 +281,8 @@ static void a_hole_in_the_segment_it_ends_in_is_not_passed_over(void **state)
     world_close(&w);
     assert_int_equal(snapshot_read(newest()->data, newest()->n, &s, &signed_n, &signature), DP_OK);
     last = memstore_segment(&w.mem, s.segment);
-    memset(last->data + s.offset - 100, 0, 100); /* of the last signature's frame */
-    assert_int_equal(world_open(&w), DP_OK);
-    assert_false(w.opened.resumed);
-    assert_true(w.opened.recovered);
-    assert_int_equal(pay_online(w.j, 50), DP_OK);
-    world_close(&w);
-    is_fresh();
+    memset(last->data + s.offset - 100, 0, 100);       /* of the last signature's frame */
+    assert_int_equal(world_open(&w), DP_ERR_TAMPERED); /* the token has bound it */
 }
 
 static void without_space_there_is_none_and_payments_go_on(void **state)

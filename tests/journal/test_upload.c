@@ -100,7 +100,7 @@ static void what_is_not_of_this_journals_checkpoints_is_refused(void **state)
     refused(&a, DP_ERR_MISMATCH, "of another journal");
     a = good;
     a.size += 1000;
-    refused(&a, DP_ERR_RANGE, "the journal has 14 in all");
+    refused(&a, DP_ERR_RANGE, "the journal has 17 in all");
     a = good;
     a.size--;
     refused(&a, DP_ERR_NOT_FOUND, "no checkpoint at");
@@ -227,9 +227,10 @@ static void nothing_is_archived_before_it_is_acknowledged(void **state)
     assert_null(memstore_archive(&w.mem, number));
     is_fresh();
     collector_head(&w, &a);
+    number = segments(); /* the acknowledgement itself may go into the next one */
     assert_int_equal(collector_acknowledges(&w, &a), DP_OK);
     archive_all();
-    assert_int_equal(archives(), segments() - 1); /* the one that is written to stays */
+    assert_int_equal(archives(), number - 1); /* the one that is written to stays */
     is_fresh();
 }
 

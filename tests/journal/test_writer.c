@@ -54,7 +54,7 @@ static void a_new_journal_is_bound_from_its_first_record(void **state)
     assert_int_equal(w.seen, 2);
     verify_mem(&w, true, &v);
     assert_int_equal(v.verdict, DP_VERDICT_FRESH);
-    assert_int_equal(v.signed_size, 0); /* its signature goes with the next flush */
+    assert_int_equal(v.signed_size, 2);
     dp_journal_id(w.j, id);
     assert_memory_equal(v.journal, id, sizeof id);
     world_close(&w);
@@ -75,7 +75,7 @@ static void goes_on_where_it_stopped(void **state)
     world_close(&w);
     opens(DP_OK);
     assert_false(w.opened.created);
-    assert_int_equal(w.seen, 2 + 4 + 3);
+    assert_int_equal(w.seen, 2 + 5 + 3);
     assert_int_equal(pay_declined(w.j, 3), DP_OK);
     assert_int_equal(pay_no_answer(w.j, 4), DP_OK);
     dp_journal_totals(w.j, &t);
@@ -86,10 +86,10 @@ static void goes_on_where_it_stopped(void **state)
     assert_int_equal(t.declined_n, 2);
     assert_int_equal(t.reversed_n, 1);
     assert_int_equal(t.reversed_amount, 104);
-    is_fresh(9 + 3 + 5);
+    is_fresh(10 + 3 + 6);
     verify_mem(&w, true, &v);
     assert_memory_equal(&v.totals, &t, sizeof t);
-    assert_int_equal(v.checkpoints, 5);
+    assert_int_equal(v.checkpoints, 7);
 }
 
 static void fills_segment_after_segment(void **state)
@@ -99,7 +99,7 @@ static void fills_segment_after_segment(void **state)
     opens(DP_OK);
     for (uint32_t i = 0; i < 60; i++)
         assert_int_equal(pay_online(w.j, i), DP_OK);
-    is_fresh(2 + 60 * 4);
+    is_fresh(2 + 60 * 5);
     assert_non_null(memstore_segment(&w.mem, 8));
     world_close(&w);
     opens(DP_OK);
@@ -125,11 +125,53 @@ static void a_batch_is_one_write_and_one_flush(void **state)
     assert_int_equal(dp_journal_checkpoint(w.j), DP_OK);
     assert_int_equal(w.mem.calls - calls, 2);
     assert_int_equal(w.mem.syncs - syncs, 1);
-    assert_int_equal(dp_journal_flush(w.j), DP_OK); /* the signature */
-    assert_int_equal(w.mem.calls - calls, 4);
     assert_int_equal(dp_journal_flush(w.j), DP_OK); /* nothing */
     assert_int_equal(dp_journal_checkpoint(w.j), DP_OK);
-    assert_int_equal(w.mem.calls - calls, 4);
+    assert_int_equal(w.mem.calls - calls, 2);
+}
+
+static void only_an_intent_is_flushed_without_a_signature(void **state)
+{
+    struct dp_verify_result v;
+    struct dp_record r;
+    (void)state;
+    opens(DP_OK);
+    record_of(&r, DP_RECORD_INTENT, 1);
+    assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
+    assert_int_equal(dp_journal_flush(w.j), DP_OK);
+    verify_mem(&w, true, &v);
+    assert_int_equal(v.records, 3);
+    assert_int_equal(v.signed_size, 2);
+    record_of(&r, DP_RECORD_TIME_SYNC, 1);
+    assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
+    record_of(&r, DP_RECORD_INTENT, 2);
+    assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
+    assert_int_equal(dp_journal_flush(w.j), DP_OK); /* with another beside it, all of it is bound */
+    is_fresh(6);
+}
+
+/* A batch that gets too large is ended, and what ends it has its place. */
+static void a_full_batch_is_bound(void **state)
+{
+    struct dp_verify_result v;
+    struct dp_record r;
+    uint64_t last = 1;
+    (void)state;
+    opens(DP_OK);
+    for (unsigned i = 0; i < 200; i++) {
+        record_of(&r, DP_RECORD_TIME_SYNC, i);
+        memset(r.text, 'x', i % 100);
+        assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
+        assert_true(r.seq > last); /* what was put before it moved it, and nothing else */
+        last = r.seq;
+    }
+    verify_mem(&w, true, &v);
+    assert_int_equal(v.verdict, DP_VERDICT_FRESH);
+    assert_in_range(v.records, 150, 230);
+    assert_int_equal(dp_journal_checkpoint(w.j), DP_OK);
+    verify_mem(&w, true, &v);
+    assert_int_equal(v.verdict, DP_VERDICT_FRESH);
+    assert_int_equal(v.records - v.checkpoints, 201); /* and OPEN */
 }
 
 static void what_was_not_bound_is_kept_and_told_apart(void **state)
@@ -139,18 +181,18 @@ static void what_was_not_bound_is_kept_and_told_apart(void **state)
     (void)state;
     opens(DP_OK);
     assert_int_equal(pay_online(w.j, 1), DP_OK);
-    record_of(&r, DP_RECORD_TIME_SYNC, 1);
+    record_of(&r, DP_RECORD_INTENT, 2);
     assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
     assert_int_equal(dp_journal_flush(w.j), DP_OK);
     verify_mem(&w, true, &v);
     assert_int_equal(v.verdict, DP_VERDICT_UNKNOWN);
     assert_null(v.rule);
-    assert_int_equal(v.records, 7);
+    assert_int_equal(v.records, 8);
     world_kill(&w);
     opens(DP_OK);
-    assert_int_equal(w.seen, 7);
+    assert_int_equal(w.seen, 8);
     assert_int_equal(dp_journal_checkpoint(w.j), DP_OK);
-    is_fresh(8);
+    is_fresh(9);
 }
 
 static void a_crash_between_flush_and_extend_is_made_good(void **state)
@@ -162,7 +204,7 @@ static void a_crash_between_flush_and_extend_is_made_good(void **state)
     assert_int_equal(pay_online(w.j, 1), DP_OK);
     world_token_keep(&w);
     assert_int_equal(dp_hsm_anchor_read(w.hsm, before), DP_OK);
-    assert_int_equal(pay_online(w.j, 2), DP_OK);
+    assert_int_equal(pay_offline(w.j, 2), DP_OK);
     assert_int_equal(dp_hsm_anchor_read(w.hsm, after), DP_OK);
     world_kill(&w);
     world_token_restore(&w);
@@ -174,7 +216,7 @@ static void a_crash_between_flush_and_extend_is_made_good(void **state)
     assert_memory_equal(before, after, sizeof after); /* extended again by the same body */
     is_fresh(10);
     assert_int_equal(pay_online(w.j, 3), DP_OK);
-    is_fresh(14); /* the signature that was lost is made again: no signature-missing */
+    is_fresh(15);
 }
 
 /* A batch was written and not flushed when its writer was killed. The next one sees it in memory,
@@ -203,7 +245,7 @@ static void a_start_makes_durable_what_it_builds_on(void **state)
         memstore_power_on(&w.mem, seed);
         opens(DP_OK);
         world_close(&w);
-        is_fresh(8);
+        is_fresh(9);
     }
     memstore_free(&base);
 }
@@ -253,28 +295,30 @@ static void a_torn_batch_is_set_aside(void **state)
     w.segment_bytes = 65536;
     opens(DP_OK);
     assert_int_equal(pay_online(w.j, 1), DP_OK);
+    world_token_keep(&w);
+    s = memstore_segment(&w.mem, 1);
+    seg.p = s->data;
+    seg.n = (uint32_t)s->n;
+    used = segment_used(&seg, 128);
     record_of(&r, DP_RECORD_TIME_SYNC, 1);
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(dp_journal_append(w.j, &r), DP_OK);
     assert_int_equal(dp_journal_flush(w.j), DP_OK);
     world_kill(&w);
-    s = memstore_segment(&w.mem, 1);
-    seg.p = s->data;
-    seg.n = (uint32_t)s->n;
-    used = segment_used(&seg, 128);
-    s->data[used - 220] ^= 1; /* the second of the three */
+    world_token_restore(&w);  /* the crash came before the extension */
+    s->data[used + 200] ^= 1; /* of the second; behind it stand others */
     verify_mem(&w, true, &v);
     assert_int_equal(v.verdict, DP_VERDICT_UNKNOWN);
     assert_string_equal(v.rule, "torn-tail");
     assert_true(v.torn_tail);
-    assert_int_equal(v.records, 6);
+    assert_int_equal(v.records, 7);
     opens(DP_OK);
     assert_true(w.opened.recovered);
-    assert_int_equal(w.seen, 7); /* the batch as a whole is gone, RECOVERY is there */
+    assert_int_equal(w.seen, 8); /* the batch as a whole is gone, RECOVERY is there */
     assert_int_equal(dp_journal_checkpoint(w.j), DP_OK);
-    is_fresh(8);
+    is_fresh(9);
     assert_non_null(memstore_segment(&w.mem, 2));
-    s->data[used - 220] ^= 4; /* what was set aside is named by its hash */
+    s->data[used + 200] ^= 4; /* what was set aside is named by its hash */
     verify_mem(&w, true, &v);
     assert_int_equal(v.verdict, DP_VERDICT_TAMPERED);
     assert_string_equal(v.rule, "recovery-mismatch");
@@ -292,7 +336,7 @@ static void damage_that_was_bound_is_tampering(void **state)
     s = memstore_segment(&w.mem, 1);
     for (size_t at = s->n; at-- > 0;)
         if (s->data[at] != 0) {
-            s->data[at] ^= 1; /* the last byte of the last checkpoint */
+            s->data[at] ^= 1; /* the last byte of the last signature */
             break;
         }
     opens(DP_ERR_TAMPERED);
@@ -395,7 +439,7 @@ static void the_writers_own_records_are_its_own(void **state)
     r.has_tx = false;
     assert_int_equal(dp_journal_append(w.j, &r), DP_ERR_MISSING);
     assert_int_equal(pay_online(w.j, 1), DP_OK); /* a refused record changed nothing */
-    is_fresh(6);
+    is_fresh(7);
 }
 
 static void there_is_one_writer(void **state)
@@ -421,10 +465,10 @@ static void a_new_epoch_key_signs_what_follows(void **state)
     assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_JOURNAL_EPOCH, second), DP_OK);
     assert_memory_not_equal(first, second, sizeof first);
     assert_int_equal(pay_online(w.j, 2), DP_OK);
-    is_fresh(6 + 2 + 4);
+    is_fresh(7 + 2 + 5);
     world_close(&w);
     opens(DP_OK);
-    is_fresh(12);
+    is_fresh(14);
 }
 
 static void a_new_key_without_its_record_gets_one_at_start(void **state)
@@ -436,9 +480,9 @@ static void a_new_key_without_its_record_gets_one_at_start(void **state)
     world_close(&w);
     assert_int_equal(dp_hsm_epoch_new(w.hsm, &number), DP_OK);
     opens(DP_OK);
-    is_fresh(6 + 2);
+    is_fresh(7 + 2);
     assert_int_equal(pay_online(w.j, 2), DP_OK);
-    is_fresh(12);
+    is_fresh(14);
 }
 
 static void a_closed_round_ends_and_the_next_begins(void **state)
@@ -454,7 +498,7 @@ static void a_closed_round_ends_and_the_next_begins(void **state)
     record_of(&r, DP_RECORD_TIME_SYNC, 1);
     assert_int_equal(dp_journal_append(w.j, &r), DP_ERR_STATE);
     assert_false(dp_journal_has_room(w.j));
-    is_fresh(8);
+    is_fresh(9);
     assert_int_equal(dp_hsm_public(w.hsm, DP_KEY_JOURNAL_EPOCH, (uint8_t[65]){0}),
                      DP_ERR_NOT_FOUND);
     world_close(&w);
@@ -467,7 +511,7 @@ static void a_closed_round_ends_and_the_next_begins(void **state)
         snprintf(path + 7 + 2 * i, 3, "%02x", first[i]);
     assert_non_null(memstore_file(&w.mem, path));
     assert_int_equal(pay_online(w.j, 1), DP_OK);
-    is_fresh(6);
+    is_fresh(7);
 }
 
 static void a_crash_in_the_close_is_finished_at_start(void **state)
@@ -475,8 +519,8 @@ static void a_crash_in_the_close_is_finished_at_start(void **state)
     (void)state;
     opens(DP_OK);
     assert_int_equal(pay_online(w.j, 1), DP_OK);
-    /* CLOSE and its checkpoint are flushed and bound; the signature's flush is not */
-    memstore_fail(&w.mem, FAULT_CUT, 3);
+    /* CLOSE and its checkpoint are written, and not bound yet */
+    memstore_fail(&w.mem, FAULT_CUT, 2);
     assert_int_not_equal(dp_journal_close_round(w.j), DP_OK);
     world_kill(&w);
     opens(DP_ERR_STATE);
@@ -493,6 +537,8 @@ int main(void)
         T(goes_on_where_it_stopped),
         T(fills_segment_after_segment),
         T(a_batch_is_one_write_and_one_flush),
+        T(only_an_intent_is_flushed_without_a_signature),
+        T(a_full_batch_is_bound),
         T(what_was_not_bound_is_kept_and_told_apart),
         T(a_crash_between_flush_and_extend_is_made_good),
         T(a_start_makes_durable_what_it_builds_on),
