@@ -250,6 +250,11 @@ static int go_on(struct dp_journal *j, struct scan *s, struct dp_journal_opened 
     err = check_anchor(j, s);
     if (err != DP_OK)
         return err;
+    if (s->voids > 0)
+        dp_log(DP_LOG_WARNING,
+               "journal: no signature vouches for %llu payments that were called off: as when the "
+               "keys were dead",
+               (unsigned long long)s->voids);
     err = take_state(j, s);
     if (err == DP_OK)
         err = take_segment(j, s);

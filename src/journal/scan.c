@@ -199,6 +199,7 @@ static int see_checkpoint(struct scan *s, const struct frame *f)
     memcpy(b->root, c.root, sizeof b->root);
     b->by = s->epoch;
     s->checkpoints++;
+    s->voids = 0;
     return ack_heads_add(&s->heads, c.size, c.root, b->after);
 }
 
@@ -471,6 +472,9 @@ static int see_body(struct scan *s, const struct frame *f)
         return check_last_signature(s); /* the anchor may not have this one */
     case DP_RECORD_CLOSE:
         s->closed = true;
+        return DP_OK;
+    case DP_RECORD_VOID:
+        s->voids++;
         return DP_OK;
     default:
         return DP_OK;

@@ -72,6 +72,7 @@ struct scan {
     bool degraded;        /* a DEGRADED_ON, and no DEGRADED_OFF since */
     struct missed missed; /* while degraded */
     uint64_t checkpoints, signed_size;
+    uint64_t voids; /* behind the last checkpoint */
     struct bound last;
     bool bound_elsewhere; /* the token's anchor covers it: only the last signature is checked */
     uint32_t shred_generation; /* of the last SHRED, 0: none */

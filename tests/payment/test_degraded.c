@@ -267,6 +267,15 @@ static void a_payment_in_flight_stays_open_until_the_key_is_back(void **state)
     assert_int_equal(b.intents_open, 0);
 }
 
+static unsigned vouched_for_by_nobody;
+
+static void hear(void *user, enum dp_log_level level, const char *line)
+{
+    (void)user;
+    vouched_for_by_nobody +=
+        level == DP_LOG_WARNING && strstr(line, "no signature vouches for 1 payments") != NULL;
+}
+
 static void what_never_left_can_be_made_void_without_a_key(void **state)
 {
     struct dp_verify_result v;
@@ -284,7 +293,12 @@ static void what_never_left_can_be_made_void_without_a_key(void **state)
     assert_true(world_status(&w, "S1").reversed);
     world_reverse(&w, 4, "S4", offline); /* may have left: only a message takes it back */
     assert_refused(4, DP_REASON_KEY_STORE);
+    vouched_for_by_nobody = 0;
+    dp_log_set(hear, NULL, DP_LOG_WARNING);
     world_kill_token(&w, NULL);
+    world_kill(&w); /* it is bound by now */
+    dp_log_set(NULL, NULL, DP_LOG_ERROR);
+    assert_int_equal(vouched_for_by_nobody, 1);
     assert_true(world_status(&w, "S1").reversed);
     assert_int_equal(verdict(&v), DP_VERDICT_FRESH);
     world_books(&w, &b);
