@@ -24,7 +24,7 @@
 #define ROUNDS_MAX       2000
 #define ROUNDS_USUAL     1000
 #define RECORDS_USUAL    1000000
-#define CHECKPOINT_EVERY 50000
+#define CHECKPOINT_EVERY 128 /* records that a batch has place for */
 
 enum part {
     RAW,
@@ -75,8 +75,6 @@ static int append_all(struct bench *b, struct dp_journal *j)
     /* OPEN and its checkpoint are there; the last checkpoint covers what stands before it */
     for (uint64_t i = 2, since = 0; err == DP_OK && i < b->records; i++) {
         err = append_one(j, i);
-        if (err == DP_OK && i % 128 == 0)
-            err = dp_journal_flush(j);
         if (err == DP_OK && ++since == CHECKPOINT_EVERY && i + 2 < b->records) {
             err = dp_journal_checkpoint(j);
             since = 0;
@@ -103,8 +101,6 @@ static int make_journal(struct bench *b)
         err = dp_journal_open(&c, NULL, NULL, &opened, &j);
     if (err == DP_OK)
         err = append_all(b, j);
-    if (err == DP_OK)
-        err = dp_journal_flush(j); /* the last signature */
     dp_journal_free(&j);
     return err == DP_OK ? dp_hsm_public(b->hsm, DP_KEY_JOURNAL_IDENTITY, b->identity[0]) : err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* make_journal JOURNALS TOKEN FIRST COUNT [unclean|fill]: COUNT payments from number FIRST on, in a
- * new journal or behind what is there. unclean: ends as a killed process does; fill: no payments,
- * records of 4 a KiB that are nobody's money. */
+ * new journal or behind what is there. unclean: ends as a process that is killed in the next
+ * payment; fill: no payments, records of 4 a KiB that are nobody's money. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +69,14 @@ int main(int argc, char **argv)
         err = fills ? fill(j, i) : pay(j, i);
     if (err != DP_OK)
         return failed("payment", err);
-    if (argc > 5 && !fills)
-        _exit(0);
+    if (argc > 5 && !fills) {
+        struct dp_record r;
+        record_of(&r, DP_RECORD_INTENT, first + count);
+        err = dp_journal_append(j, &r);
+        if (err == DP_OK)
+            err = dp_journal_flush(j);
+        _exit(err == DP_OK ? 0 : failed("intent", err));
+    }
     dp_journal_free(&j);
     dp_store_fs_free(&c.store);
     dp_hsm_free(&c.hsm);
