@@ -49,6 +49,11 @@ class Segment:
         """Indexes of the frames that are records; a signature frame is a CBOR array."""
         return [i for i, f in enumerate(self.frames) if f[2][0] >> 5 == 5]
 
+    def named(self, *seqs):
+        """Where a change in these records may be named: at them, or at the beginning of their batches, which are then not signed as a whole."""
+        batches = [self.frames[i][1] for i in self.records()]
+        return set(seqs) | {batches.index(batches[k]) for k in seqs if k < len(batches)}
+
     def write(self, frames):
         """The frames one behind the other, checksums and batch starts mended."""
         out = bytearray(self.data[:HEADER])
@@ -140,7 +145,7 @@ def a_flipped_byte_in_any_record_is_named():
                     f.seek(s.frames[i][0] + 12)
                     f.write(payload)
             # What a changed record breaks is seen at it, or, mended, at the one that follows.
-            tampered(w, d, True, (k,) if not mend else (k, k + 1))
+            tampered(w, d, True, s.named(k) if not mend else s.named(k, k + 1))
 
 
 def a_removed_record_is_named():
@@ -150,7 +155,7 @@ def a_removed_record_is_named():
         d = copy(w, "removed")
         s = Segment(d)
         s.write(s.frames[:i] + s.frames[i + 1:])
-        tampered(w, d, True, (k, k + 1))
+        tampered(w, d, True, s.named(k, k + 1))
 
 
 def two_swapped_records_are_named():
@@ -162,7 +167,7 @@ def two_swapped_records_are_named():
         i, j = indexes[k], indexes[k + 1]
         s.frames[i][2], s.frames[j][2] = s.frames[j][2], s.frames[i][2]
         s.write(s.frames)
-        tampered(w, d, True, (k, k + 1))
+        tampered(w, d, True, s.named(k, k + 1))
 
 
 def a_cut_tail_is_a_rollback_or_of_unknown_freshness():
