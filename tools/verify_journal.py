@@ -758,7 +758,7 @@ class Verifier:
         if os.path.exists(path + ".zst"):
             with open(path + ".zst", "rb") as f:
                 archived = unpack(f.read(ARCHIVE_BYTES_MAX + 1))
-            if archived is None or data not in (None, archived):
+            if archived is None and data is None or archived is not None and data not in (None, archived):
                 raise Finding("segment-archive", f"the archive of segment {number} is not the segment's", number, 0, self.records)
         return archived if data is None else data
 

@@ -136,7 +136,8 @@ static int read_archive(const struct dp_store *store, const char *path, uint8_t 
     return err == DP_ERR_RANGE ? DP_ERR_FORMAT : err;
 }
 
-/* What stands beside the file is of the same bytes. */
+/* What stands beside the file is of the same bytes, or no archive: a disk that lied about its flush
+ * leaves that, and the file counts. */
 static int compare(const struct dp_store *store, const char *path, const uint8_t *bytes,
                    uint64_t size, uint8_t **room, enum segment_found *found)
 {
@@ -144,11 +145,14 @@ static int compare(const struct dp_store *store, const char *path, const uint8_t
     int err = read_archive(store, path, room, NULL, &n);
     if (err == DP_ERR_NOT_FOUND)
         return DP_OK;
-    if (err == DP_OK && *found == SEGMENT_FILE && n == size &&
-        memcmp(*room + DP_JOURNAL_ARCHIVE_BYTES, bytes, n) == 0)
-        return DP_OK;
-    *found = SEGMENT_BAD_ARCHIVE;
-    return err == DP_ERR_FORMAT ? DP_OK : err;
+    if (err != DP_OK && err != DP_ERR_FORMAT)
+        return err;
+    if (*found == SEGMENT_FILE && err == DP_ERR_FORMAT)
+        *found = SEGMENT_FILE_ONLY;
+    else if (*found != SEGMENT_FILE || n != size ||
+             memcmp(*room + DP_JOURNAL_ARCHIVE_BYTES, bytes, n) != 0)
+        *found = SEGMENT_BAD_ARCHIVE;
+    return DP_OK;
 }
 
 int segment_load(const struct dp_store *store, const char *dir, uint32_t number, uint8_t *bytes,

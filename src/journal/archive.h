@@ -28,11 +28,13 @@ DP_MUST_USE DP_PARSES int archive_unpack(const uint8_t *p, size_t n, uint8_t *ou
                                          size_t *segment_n);
 
 enum segment_found {
-    SEGMENT_FILE,     /* as a file, with or without an archive of the same bytes */
-    SEGMENT_ARCHIVED, /* as an archive alone */
+    SEGMENT_FILE,      /* as a file, with or without an archive of the same bytes */
+    SEGMENT_FILE_ONLY, /* as a file; what stands beside it under the archive's name is none */
+    SEGMENT_ARCHIVED,  /* as an archive alone */
     SEGMENT_MISSING,
     SEGMENT_NO_SIZE,    /* the file has a size that no segment has */
-    SEGMENT_BAD_ARCHIVE /* the archive is none, or not of the file beside it */
+    SEGMENT_BAD_ARCHIVE /* the archive alone is none, or one of other bytes than the file beside it
+                         */
 };
 
 /* bytes receives the segment (DP_JOURNAL_SEGMENT_BYTES); *room is memory for an archive, made when

@@ -22,17 +22,19 @@
 struct search {
     uint8_t bytes[DP_JOURNAL_SEGMENT_BYTES]; /* of a segment */
     uint8_t *room;
+    enum segment_found found; /* how */
     struct dp_record record;
 };
 
 /* The segment with that number into s->bytes. DP_ERR_TAMPERED: it is not there, or damaged. */
 static int load(const struct dp_journal *j, uint32_t number, struct search *s, uint64_t *size,
-                struct segment_header *h, enum segment_found *found)
+                struct segment_header *h)
 {
-    int err = segment_load(&j->config.store, j->dir, number, s->bytes, &s->room, size, found);
+    int err = segment_load(&j->config.store, j->dir, number, s->bytes, &s->room, size, &s->found);
     if (err != DP_OK)
         return err;
-    if ((*found != SEGMENT_FILE && *found != SEGMENT_ARCHIVED) ||
+    if ((s->found != SEGMENT_FILE && s->found != SEGMENT_FILE_ONLY &&
+         s->found != SEGMENT_ARCHIVED) ||
         segment_header_read(s->bytes, h) != DP_OK || h->number != number)
         return DP_ERR_TAMPERED;
     return DP_OK;
@@ -42,9 +44,8 @@ static int load(const struct dp_journal *j, uint32_t number, struct search *s, u
 static int load_with(const struct dp_journal *j, uint64_t seq, struct search *s, uint64_t *size,
                      struct segment_header *h)
 {
-    enum segment_found found;
     for (uint32_t number = j->number; number >= 1; number--) {
-        int err = load(j, number, s, size, h, &found);
+        int err = load(j, number, s, size, h);
         if (err != DP_OK || h->first_seq <= seq)
             return err;
     }
@@ -210,7 +211,6 @@ static int next_file(struct dp_journal *j, struct search *s, uint64_t *size, uin
                      bool *more)
 {
     struct segment_header h;
-    enum segment_found found = SEGMENT_MISSING;
     bool is = false;
     int err = DP_OK;
     *number = 0;
@@ -223,10 +223,10 @@ static int next_file(struct dp_journal *j, struct search *s, uint64_t *size, uin
     *more = err == DP_OK && !is;
     if (!is || err != DP_OK)
         return err;
-    err = load(j, j->archived + 2, s, size, &h, &found);
+    err = load(j, j->archived + 2, s, size, &h);
     if (err != DP_OK || h.first_seq > j->acked)
         return err;
-    err = load(j, j->archived + 1, s, size, &h, &found);
+    err = load(j, j->archived + 1, s, size, &h);
     *more = err == DP_OK;
     *number = err == DP_OK ? j->archived + 1 : 0;
     return err;
@@ -290,7 +290,9 @@ static int archive_one(struct dp_journal *j, struct search *s, size_t size, uint
     char name[ARCHIVE_NAME_BYTES], from[DP_JOURNAL_NAME_MAX], to[DP_JOURNAL_NAME_MAX];
     int file = -1, err;
     archive_name(number, name);
-    err = store->ops->open(store->ctx, journal_path(j->dir, name, to), false, &file);
+    err = s->found == SEGMENT_FILE_ONLY ? remove_if_there(j, name) : DP_OK;
+    if (err == DP_OK)
+        err = store->ops->open(store->ctx, journal_path(j->dir, name, to), false, &file);
     if (err == DP_OK)
         store->ops->close(store->ctx, file);
     if (err == DP_ERR_NOT_FOUND) {

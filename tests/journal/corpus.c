@@ -1375,6 +1375,15 @@ static void archive_beside_its_file(struct corpus *c)
     (void)file_of_the_third(c);
 }
 
+/* A disk that lied: the archive has its name, and not its bytes. */
+static void no_archive_beside_its_file(struct corpus *c)
+{
+    struct node *n;
+    (void)file_of_the_third(c);
+    n = memstore_archive(&c->w.mem, 3);
+    n->data[n->n / 2] ^= 4;
+}
+
 static void archive_beside_another_file(struct corpus *c)
 {
     file_of_the_third(c)->data[8191] ^= 1;
@@ -1616,6 +1625,7 @@ const struct corpus_case corpus_cases[] = {
     GOOD(acknowledged),
     GOOD(archived),
     GOOD(archive_beside_its_file),
+    GOOD(no_archive_beside_its_file),
     UNSURE(NULL, an_unbound_record),
     UNSURE("torn-tail", torn_batch),
     UNSURE(NULL, flushed_and_not_extended),

@@ -281,6 +281,43 @@ static void a_bad_archive_is_left_with_its_segment(void **state)
     is_fresh();
 }
 
+/* Its flush was a lie, and the power went before the file was removed. */
+static void an_archive_that_never_reached_the_disk_is_made_again(void **state)
+{
+    struct ack a;
+    struct node *n;
+    uint8_t *kept;
+    (void)state;
+    assert_int_equal(world_open(&w), DP_OK);
+    pay(1, 30);
+    collector_head(&w, &a);
+    assert_int_equal(collector_acknowledges(&w, &a), DP_OK);
+    kept = malloc(w.segment_bytes);
+    assert_non_null(kept);
+    memcpy(kept, memstore_segment(&w.mem, 1)->data, w.segment_bytes);
+    archive_all();
+    world_close(&w);
+    n = memstore_archive(&w.mem, 1);
+    {
+        struct node *file = &w.mem.nodes[w.mem.nodes_n++];
+        assert_true(w.mem.nodes_n < NODES_MAX);
+        *file = *n;
+        file->data = kept;
+        file->durable = malloc(1);
+        file->dirty = calloc(1, 16);
+        assert_true(file->durable != NULL && file->dirty != NULL);
+        file->n = w.segment_bytes;
+        file->durable_n = 0;
+        (void)snprintf(file->name, sizeof file->name, "seg-%08u.dpj", 1U);
+    }
+    memset(n->data, 0, n->n);
+    is_fresh();
+    assert_int_equal(world_open(&w), DP_OK);
+    archive_all();
+    assert_null(memstore_segment(&w.mem, 1));
+    is_fresh();
+}
+
 static void fails_once(enum fault fault, unsigned nth)
 {
     bool more = true;
@@ -418,6 +455,7 @@ int main(void)
         TEST(nothing_is_archived_before_it_is_acknowledged),
         TEST(a_restart_goes_on_with_archives),
         TEST(a_bad_archive_is_left_with_its_segment),
+        TEST(an_archive_that_never_reached_the_disk_is_made_again),
         TEST(a_disk_that_fails_costs_an_archive_and_nothing_else),
         TEST(a_power_cut_leaves_the_segment_its_archive_or_both),
         cmocka_unit_test(an_archive_gives_back_the_segment_and_takes_no_other_form),
