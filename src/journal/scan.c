@@ -12,6 +12,7 @@
 #include "base/assert.h"
 
 #include "archive.h"
+#include "batch.h"
 #include "totals.h"
 
 #define STOP 1 /* a rule was broken: nothing after it is read */
@@ -509,48 +510,6 @@ static int see_record(struct scan *s, const struct frame *f)
 
 /* ---- batches ---- */
 
-struct batch {
-    uint32_t offset, end; /* end: where the walk stopped */
-    bool owes;            /* what it holds may not stand without a signature, and does */
-};
-
-/* Is the signature its batch's: behind its one CHECKPOINT, and nothing behind it? */
-struct batch_form {
-    bool owing, signs, behind_checkpoint;
-    unsigned checkpoints, signatures;
-};
-
-static void form_see(struct batch_form *b, const struct frame *f)
-{
-    b->owing |= !f->signature && frame_owes(f->type);
-    b->signs = f->signature && b->behind_checkpoint;
-    b->behind_checkpoint = !f->signature && f->type == DP_RECORD_CHECKPOINT;
-    b->checkpoints += b->behind_checkpoint;
-    b->signatures += f->signature;
-}
-
-/* Walks the frames of the batch at offset. GOOD: another batch follows. */
-static enum frame_state batch_walk(const struct scan *s, const struct segment *seg, uint32_t offset,
-                                   struct batch *b)
-{
-    struct batch_form form = {false, false, false, 0, 0};
-    uint64_t expected = s->tree.size;
-    uint32_t before = 0;
-    struct frame f;
-    enum frame_state state;
-    b->offset = offset;
-    for (b->end = offset;; b->end = f.next) {
-        state = frame_read(seg, b->end, before, expected, &f);
-        if (state != FRAME_GOOD || (b->end != offset && f.batch != offset))
-            break;
-        form_see(&form, &f);
-        expected += f.signature ? 0 : 1;
-        before = offset;
-    }
-    b->owes = form.owing && !(form.signs && form.checkpoints == 1 && form.signatures == 1);
-    return state;
-}
-
 /* The frames from offset to end, which were walked before. */
 static int batch_see(struct scan *s, const struct segment *seg, uint32_t offset, uint32_t end)
 {
@@ -619,7 +578,7 @@ static int see_batches(struct scan *s, const struct segment *seg, uint32_t from)
     for (s->offset = from;;) {
         struct batch b;
         int err;
-        enum frame_state state = batch_walk(s, seg, s->offset, &b);
+        enum frame_state state = batch_walk(seg, s->offset, s->tree.size, &b);
         if (state == FRAME_DAMAGED)
             return batch_damaged(s, seg, &b);
         if (b.owes && (state == FRAME_END || state == FRAME_GOOD))
@@ -847,50 +806,4 @@ int scan_go_on(struct scan *s)
     if (err != DP_OK)
         return err == STOP ? DP_OK : err;
     return see_from(s, s->header.number + 1);
-}
-
-/* ---- where a journal is ---- */
-
-const char *journal_path(const char *dir, const char *name, char out[DP_JOURNAL_NAME_MAX])
-{
-    int n = snprintf(out, DP_JOURNAL_NAME_MAX, "%s/%s", dir, name);
-    DP_ASSERT(n > 0 && n < DP_JOURNAL_NAME_MAX);
-    return out;
-}
-
-void journal_dir_name(const uint8_t id[16], char out[33])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (unsigned i = 0; i < 16; i++) {
-        out[2 * i] = digits[id[i] >> 4];
-        out[2 * i + 1] = digits[id[i] & 15];
-    }
-    out[32] = '\0';
-}
-
-struct found_dirs {
-    char dir[33];
-    unsigned journals, segments;
-};
-
-static void see_name(void *user, const char *name)
-{
-    struct found_dirs *f = user;
-    f->segments += segment_any_number(name) != 0;
-    if (strlen(name) != 32 || strspn(name, "0123456789abcdef") != 32)
-        return;
-    f->journals++;
-    memcpy(f->dir, name, sizeof f->dir);
-}
-
-int journal_find(const struct dp_store *store, char dir[JOURNAL_DIR_MAX])
-{
-    struct found_dirs f = {"", 0, 0};
-    int err = store->ops->list(store->ctx, ".", see_name, &f);
-    if (err != DP_OK)
-        return err;
-    if (f.segments == 0 && f.journals != 1)
-        return f.journals == 0 ? DP_ERR_NOT_FOUND : DP_ERR_DUPLICATE;
-    memcpy(dir, f.segments > 0 ? "." : f.dir, f.segments > 0 ? 2 : sizeof f.dir);
-    return DP_OK;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include <doorpay/cbor.h>
-#include <doorpay/journal.h>
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -116,11 +115,6 @@ static uint32_t frame_crc(const uint8_t salt[SEGMENT_SALT_BYTES], uint64_t seq, 
     dp_write_u32(&w, batch);
     crc = crc32c(crc, head, w.n);
     return crc32c(crc, payload.p, payload.n);
-}
-
-bool frame_owes(uint64_t type)
-{
-    return type != DP_RECORD_INTENT && type != DP_RECORD_RECOVERY && type != DP_RECORD_VOID;
 }
 
 void frame_write(struct dp_writer *w, const uint8_t salt[SEGMENT_SALT_BYTES], uint64_t seq,

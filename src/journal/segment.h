@@ -30,12 +30,6 @@ DP_MUST_USE DP_PARSES int segment_header_read(const uint8_t in[SEGMENT_HEADER_BY
 
 /* Bytes of a frame with n bytes of payload, padding included. */
 size_t frame_bytes(size_t payload_n);
-/*
- * May a record of this type not stand in a batch without a signature? Whoever may write the files
- * can write such a batch. What may stand there gains him nothing: an INTENT is declined, a RECOVERY
- * says what is there, a VOID (of a writer without a key) gives up what was not collected.
- */
-bool frame_owes(uint64_t type);
 /* One frame of a batch that begins at offset batch of its segment. */
 void frame_write(struct dp_writer *w, const uint8_t salt[SEGMENT_SALT_BYTES], uint64_t seq,
                  uint32_t batch, struct dp_bytes payload);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/writer.h"
 
+#include "batch.h"
 #include "totals.h"
 
 #define SPARE "spare"
@@ -204,7 +205,7 @@ static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_byte
     DP_ASSERT(w.err == DP_OK); /* 4 bytes of length against 12 of a frame's header */
     j->batch_n += w.n;
     j->batch_frames_n += frame_bytes(payload.n);
-    j->owes |= frame_owes(r->type);
+    j->owes |= batch_owes_for(r->type);
     totals_add(&j->totals, r);
     if (r->type == DP_RECORD_OUTCOME) {
         j->has_outcome = true;
