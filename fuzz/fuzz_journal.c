@@ -9,12 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <doorpay/cbor.h>
 #include <doorpay/journal.h>
 
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/reader.h"
 #include "base/writer.h"
+#include "journal/batch.h"
 #include "journal/body.h"
 #include "journal/segment.h"
 #include "journal/side.h"
@@ -100,11 +102,24 @@ static const struct dp_store_ops ops = {
 
 /* ---- a verdict and what must hold of it ---- */
 
+struct seen {
+    uint64_t records;
+    uint64_t owing; /* records up to the last one that may not stand without a signature */
+};
+
+/* Whoever writes the files may write these behind what is signed: they gain him nothing. */
+static bool may_stand_unsigned(uint64_t type)
+{
+    return type == DP_RECORD_INTENT || type == DP_RECORD_VOID || type == DP_RECORD_RECOVERY;
+}
+
 static void see(void *user, const struct dp_record *r)
 {
-    uint64_t *seen = user;
-    DP_ASSERT(r->seq == *seen);
-    ++*seen;
+    struct seen *seen = user;
+    DP_ASSERT(r->seq == seen->records);
+    seen->records++;
+    if (!may_stand_unsigned(r->type))
+        seen->owing = seen->records;
 }
 
 static void verify(bool anchor)
@@ -112,16 +127,18 @@ static void verify(bool anchor)
     const struct dp_store store = {&ops, NULL};
     struct dp_verify_options o;
     struct dp_verify_result v;
-    uint64_t seen = 0;
+    struct seen seen = {0, 0};
     memset(&o, 0, sizeof o);
     o.has_anchor = anchor;
     memcpy(o.anchor, seed_anchor, sizeof o.anchor);
     if (dp_journal_verify(&store, &o, see, &seen, &v) != DP_OK)
         return;
-    DP_ASSERT(seen == v.records && v.words[0] != '\0');
+    DP_ASSERT(seen.records == v.records && v.words[0] != '\0');
     DP_ASSERT(v.rule == NULL || v.has_seq);
     DP_ASSERT(v.verdict != DP_VERDICT_TAMPERED || v.rule != NULL);
     DP_ASSERT(v.signed_size <= v.records);
+    /* nothing is believed that the token did not sign, but what gains nobody anything */
+    DP_ASSERT(v.verdict == DP_VERDICT_TAMPERED || seen.owing <= v.signed_size);
     if (v.verdict != DP_VERDICT_FRESH)
         return;
     /* only what the token has bound, every record of it */
@@ -142,12 +159,18 @@ static void as_on_disk(const uint8_t *p, size_t n)
     }
 }
 
+/* A signature frame's is the one it names, whatever stands behind it. */
 static uint64_t seq_of(struct dp_bytes payload, uint64_t *records)
 {
-    struct dp_bytes cose;
+    struct dp_reader r;
     uint64_t seq;
-    if (signature_read(payload.p, payload.n, &seq, &cose) == DP_OK)
-        return seq;
+    dp_reader_init(&r, payload.p, payload.n);
+    if (dp_cbor_peek(&r) == DP_CBOR_ARRAY && dp_cbor_read_array(&r) == 3) {
+        (void)dp_cbor_read_uint(&r);
+        seq = dp_cbor_read_uint(&r);
+        if (r.err == DP_OK)
+            return seq;
+    }
     return (*records)++;
 }
 
@@ -194,6 +217,35 @@ static void header(const uint8_t *p, size_t n)
     DP_ASSERT(memcmp(again + 16, bytes + 16, 80) == 0);
 }
 
+/* The rule of a batch, said once more: what it holds needs no signature, or it has its one. */
+static void batch(const struct segment *s, uint32_t offset)
+{
+    struct batch b;
+    struct frame f, last[2];
+    unsigned checkpoints = 0, signatures = 0;
+    bool owing = false;
+    enum frame_state state = batch_walk(s, offset, 7, &b);
+    uint64_t expected = 7;
+    memset(last, 0, sizeof last);
+    DP_ASSERT(b.offset == offset && b.end >= offset && b.end <= s->n);
+    DP_ASSERT(state != FRAME_END || segment_used(s, b.end) == b.end);
+    for (uint32_t at = offset, before = 0; at < b.end; at = f.next, before = offset) {
+        DP_ASSERT(frame_read(s, at, before, expected, &f) == FRAME_GOOD && f.batch == offset);
+        expected += f.signature ? 0 : 1;
+        owing = owing || (!f.signature && !may_stand_unsigned(f.type));
+        checkpoints += !f.signature && f.type == DP_RECORD_CHECKPOINT;
+        signatures += f.signature;
+        last[0] = last[1];
+        last[1] = f;
+    }
+    if (owing && !b.owes)
+        DP_ASSERT(checkpoints == 1 && signatures == 1 && last[1].signature && !last[0].signature &&
+                  last[0].type == DP_RECORD_CHECKPOINT);
+    DP_ASSERT(owing || !b.owes);
+    if (state == FRAME_GOOD)
+        DP_ASSERT(frame_read(s, b.end, offset, expected, &f) == FRAME_GOOD && f.batch == b.end);
+}
+
 static void frames(const uint8_t *p, size_t n)
 {
     struct segment s = {files[0], SEGMENT_BYTES, {0}};
@@ -205,6 +257,8 @@ static void frames(const uint8_t *p, size_t n)
     while ((state = frame_read(&s, at, before, 7, &f)) == FRAME_GOOD) {
         DP_ASSERT(f.offset == at && f.next > at && f.next <= s.n && f.next % 8 == 0);
         DP_ASSERT(f.payload.p >= s.p + at && f.payload.p + f.payload.n <= s.p + f.next);
+        if (f.batch == at)
+            batch(&s, at);
         before = f.batch;
         at = f.next;
     }
