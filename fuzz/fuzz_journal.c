@@ -246,6 +246,15 @@ static void batch(const struct segment *s, uint32_t offset)
         DP_ASSERT(frame_read(s, b.end, offset, expected, &f) == FRAME_GOOD && f.batch == b.end);
 }
 
+/* What a frame is taken for is what its record is. */
+static void says_its_type(const struct frame *f)
+{
+    static struct dp_record r;
+    unsigned key = 0;
+    if (dp_record_decode(f->payload.p, f->payload.n, &r, &key) == DP_OK)
+        DP_ASSERT(!f->signature && f->type == (uint64_t)r.type);
+}
+
 static void frames(const uint8_t *p, size_t n)
 {
     struct segment s = {files[0], SEGMENT_BYTES, {0}};
@@ -259,6 +268,7 @@ static void frames(const uint8_t *p, size_t n)
         DP_ASSERT(f.payload.p >= s.p + at && f.payload.p + f.payload.n <= s.p + f.next);
         if (f.batch == at)
             batch(&s, at);
+        says_its_type(&f);
         before = f.batch;
         at = f.next;
     }

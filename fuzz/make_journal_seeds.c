@@ -719,11 +719,29 @@ static void two_checkpoints(void)
     bind();
 }
 
-static void type_unsaid(void)
+static void begins_with(const char *start, size_t n)
 {
     add_settled(NEW);
-    memcpy(f.parts[f.n - 1].payload, "\xA1\x03\x0A", 3);
-    f.parts[f.n - 1].n = 3;
+    memcpy(f.parts[f.n - 1].payload, start, n);
+    f.parts[f.n - 1].n = n;
+}
+
+static void type_unsaid(void)
+{
+    begins_with("\xA1\x03\x0A", 3);
+}
+
+/* An INTENT, and the key behind that is not its number. */
+static void type_without_seq(void)
+{
+    begins_with("\xA3\x01\x01\x02\x02\x04\x00", 7);
+}
+
+static void early_signature(void)
+{
+    static struct forge_part again;
+    again = f.parts[signature_at(1)];
+    forge_insert(&f, at(DP_RECORD_CHECKPOINT, 2), &again);
 }
 
 struct seed {
@@ -800,6 +818,8 @@ static const struct seed seeds[] = {
     {"before_signature", "frame-crc", before_signature},
     {"two_checkpoints", "torn-tail", two_checkpoints},
     {"type_unsaid", "torn-tail", type_unsaid},
+    {"type_without_seq", "torn-tail", type_without_seq},
+    {"early_signature", "signature-missing", early_signature},
 };
 
 /* ---- what the verifier says of it ---- */
@@ -846,32 +866,56 @@ static void frames_seeds(void)
     }
 }
 
-/* The first frames without their segment: their salt is zero. */
-static void bare_frames(void)
+/* The frames without their segment, whose salt is zero; damage: a byte of the second one. */
+static void write_bare(const char *name, bool damage)
 {
     static const uint8_t salt[SEGMENT_SALT_BYTES];
-    uint8_t bytes[4096] = {0};
+    static uint8_t bytes[SEGMENT];
     struct dp_writer writer;
     uint32_t batch = 0;
     uint64_t records = 0;
-    FILE *file;
-    f = base;
+    FILE *file = begin_seed("journal", name, 1);
+    memset(bytes, 0, sizeof bytes);
     dp_writer_init(&writer, bytes, sizeof bytes);
     writer.n = SEGMENT_HEADER_BYTES;
-    for (int i = 0; i < at(DP_RECORD_OUTCOME, 0); i++) {
+    for (int i = 0; i < f.n; i++) {
         const struct forge_part *p = &f.parts[i];
         if (p->starts_batch)
             batch = (uint32_t)writer.n;
         frame_write(&writer, salt, seq_of(p, &records), batch, (struct dp_bytes){p->payload, p->n});
     }
     DP_ASSERT(writer.err == DP_OK);
-    file = begin_seed("journal", "frames", 1);
+    if (damage)
+        bytes[SEGMENT_HEADER_BYTES + frame_bytes(f.parts[0].n) + 40] ^= 1;
     put(file, bytes, writer.n);
     end(file);
-    bytes[SEGMENT_HEADER_BYTES + frame_bytes(f.parts[0].n) + 40] ^= 1;
-    file = begin_seed("journal", "frames_damaged", 1);
-    put(file, bytes, writer.n);
-    end(file);
+}
+
+/* Batches of every form. */
+static void bare_frames(void)
+{
+    static const struct {
+        const char *name;
+        void (*change)(void);
+    } forms[] = {
+        {"frames", whole},
+        {"frames_unsigned", unsigned_middle},
+        {"frames_signature_twice", signature_twice},
+        {"frames_two_checkpoints", two_checkpoints},
+        {"frames_before_signature", before_signature},
+        {"frames_behind_signature", behind_signature},
+        {"frames_type_unsaid", type_unsaid},
+        {"frames_type_without_seq", type_without_seq},
+        {"frames_early_signature", early_signature},
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        f = base;
+        forms[i].change();
+        write_bare(forms[i].name, false);
+    }
+    f = base;
+    f.n = at(DP_RECORD_OUTCOME, 0);
+    write_bare("frames_damaged", true);
 }
 
 /* ---- seeds/journal: segments as they stand on disk (kind 3) ---- */
@@ -964,6 +1008,37 @@ static void torn_seeds(void)
     write_disk("disk_unaccounted", "frame-crc");
 }
 
+/* Of the signature, only a part did. */
+static void torn_signature_seed(void)
+{
+    add_settled(NEW);
+    bind();
+    lay();
+    memset(segment(1) + used(1) - 100, 0, 60);
+    write_disk("disk_torn_signature", "torn-tail");
+}
+
+/* The last frame names a batch that it cannot be of. */
+static void wrong_batch_seed(void)
+{
+    struct segment_header h;
+    struct dp_writer writer;
+    const struct forge_part *p;
+    uint64_t seq;
+    add_of(DP_RECORD_INTENT, 9, 0, DP_MODE_NONE);
+    lay();
+    p = &f.parts[f.n - 1];
+    seq = forge_edit(&f, f.n - 1)->seq;
+    DP_ASSERT(segment_header_read(segment(1), &h) == DP_OK);
+    dp_writer_init(&writer, segment(1), SEGMENT);
+    writer.n = SEGMENT_HEADER_BYTES;
+    for (int i = 0; i < f.n - 1; i++)
+        writer.n += frame_bytes(f.parts[i].n);
+    frame_write(&writer, h.salt, seq, SEGMENT_HEADER_BYTES, (struct dp_bytes){p->payload, p->n});
+    DP_ASSERT(writer.err == DP_OK);
+    write_disk("disk_batch", "frame-batch");
+}
+
 /* A batch of which the signature never did. */
 static void unsigned_seeds(void)
 {
@@ -990,6 +1065,10 @@ static void disk_seeds(void)
     world_token_keep(&w);
     torn_seeds();
     world_token_restore(&w);
+    start_again();
+    torn_signature_seed();
+    start_again();
+    wrong_batch_seed();
     start_again();
     unsigned_seeds();
     world_token_restore(&w);
