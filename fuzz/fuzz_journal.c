@@ -105,6 +105,7 @@ static const struct dp_store_ops ops = {
 struct seen {
     uint64_t records;
     uint64_t owing; /* records up to the last one that may not stand without a signature */
+    unsigned begun; /* INTENTs since the last CHECKPOINT */
 };
 
 /* Whoever writes the files may write these behind what is signed: they gain him nothing. */
@@ -118,7 +119,8 @@ static void see(void *user, const struct dp_record *r)
     struct seen *seen = user;
     DP_ASSERT(r->seq == seen->records);
     seen->records++;
-    if (!may_stand_unsigned(r->type))
+    seen->begun = r->type == DP_RECORD_CHECKPOINT ? 0 : seen->begun + (r->type == DP_RECORD_INTENT);
+    if (!may_stand_unsigned(r->type) || (r->type == DP_RECORD_INTENT && seen->begun > 1))
         seen->owing = seen->records;
 }
 
@@ -127,7 +129,7 @@ static void verify(bool anchor)
     const struct dp_store store = {&ops, NULL};
     struct dp_verify_options o;
     struct dp_verify_result v;
-    struct seen seen = {0, 0};
+    struct seen seen = {0, 0, 0};
     memset(&o, 0, sizeof o);
     o.has_anchor = anchor;
     memcpy(o.anchor, seed_anchor, sizeof o.anchor);
@@ -217,14 +219,23 @@ static void header(const uint8_t *p, size_t n)
     DP_ASSERT(memcmp(again + 16, bytes + 16, 80) == 0);
 }
 
+static bool owes_for(void *ctx, const struct frame *f)
+{
+    unsigned *asked = ctx;
+    DP_ASSERT(!f->signature);
+    (*asked)++;
+    return !may_stand_unsigned(f->type);
+}
+
 /* The rule of a batch, said once more: what it holds needs no signature, or it has its one. */
 static void batch(const struct segment *s, uint32_t offset)
 {
     struct batch b;
     struct frame f, last[2];
     unsigned checkpoints = 0, signatures = 0;
+    unsigned asked = 0;
     bool owing = false;
-    enum frame_state state = batch_walk(s, offset, 7, &b);
+    enum frame_state state = batch_walk(s, offset, 7, owes_for, &asked, &b);
     uint64_t expected = 7;
     memset(last, 0, sizeof last);
     DP_ASSERT(b.offset == offset && b.end >= offset && b.end <= s->n);
@@ -238,10 +249,11 @@ static void batch(const struct segment *s, uint32_t offset)
         last[0] = last[1];
         last[1] = f;
     }
-    if (owing && !b.owes)
+    DP_ASSERT(asked == expected - 7);
+    DP_ASSERT(b.owes == (owing && !b.is_signed));
+    if (b.is_signed)
         DP_ASSERT(checkpoints == 1 && signatures == 1 && last[1].signature && !last[0].signature &&
                   last[0].type == DP_RECORD_CHECKPOINT);
-    DP_ASSERT(owing || !b.owes);
     if (state == FRAME_GOOD)
         DP_ASSERT(frame_read(s, b.end, offset, expected, &f) == FRAME_GOOD && f.batch == b.end);
 }

@@ -28,13 +28,13 @@ MAGIC = b"DPJRNL1\n"
 HEADER_BYTES = 128
 RECORD_BYTES_MAX = 4096
 MISSED_MAX = 4096
+DAMAGES_MAX = 32
 ZEROS = bytes(32)
 FRESH, UNKNOWN, ROLLBACK, TAMPERED = 0, 3, 4, 5
 VERDICTS = {FRESH: "FRESH", UNKNOWN: "UNKNOWN", ROLLBACK: "ROLLBACK", TAMPERED: "TAMPERED"}
 
 (OPEN, INTENT, REQUESTED, OUTCOME, REVERSAL, VOID, FORWARDED, SETTLED, EVIDENCE, CHECKPOINT, KEY_ROTATE, TIME_SYNC,
  DEGRADED_ON, DEGRADED_OFF, RECOVERY, SHRED, UPLOAD_ACK, PARAMS, CLOSE) = range(1, 20)
-UNSIGNED = (INTENT, VOID, RECOVERY)  # may stand in a batch without a signature
 ONLINE, OFFLINE, DEFERRED, DECLINED = 1, 2, 3, 4
 TOTALS = ("intents", "online_n", "online_amount", "offline_n", "offline_amount", "deferred_n", "deferred_amount", "declined_n",
           "reversed_n", "reversed_amount", "void_n", "void_amount", "forwarded_n", "forwarded_amount")
@@ -582,16 +582,54 @@ def record_says(payload):
     return values[1], values[2]
 
 
-def owes(frames):
-    """A batch that may not stand without a signature, and does (section 3)."""
-    if all(f.signature is not None or f.type in UNSIGNED for f in frames):
-        return False
+def is_signed(frames):
     kinds = ["signature" if f.signature is not None else f.type for f in frames]
-    return kinds[-2:] != [CHECKPOINT, "signature"] or kinds.count(CHECKPOINT) != 1 or kinds.count("signature") != 1
+    return kinds[-2:] == [CHECKPOINT, "signature"] and kinds.count(CHECKPOINT) == kinds.count("signature") == 1
 
 
-def frame_at(data, salt, at, seq):
-    """The frame at an offset, or the rule that it breaks; None: nothing but a zero length. seq None: as the payload says."""
+class Unsigned:
+    """What may stand in a batch without a signature (section 3), as the batches before say."""
+
+    def __init__(self):
+        self.begun, self.deferred = False, {}  # an INTENT since the last CHECKPOINT; by tx: was its OUTCOME deferred
+
+    def owing(self, frames):
+        begun, owing = self.begun, False
+        for f in frames:
+            if f.signature is not None or f.type == RECOVERY:
+                continue
+            if f.type == INTENT:
+                owing, begun = owing or begun, True
+                continue
+            owing = owing or f.type != VOID or not self.deferred.get(self.tx(f), False)
+        return owing
+
+    def owes(self, frames):
+        return self.owing(frames) and not is_signed(frames)
+
+    def tx(self, frame):
+        try:
+            return read_record(frame.payload, ()).get(10)
+        except Finding:
+            return None
+
+    def take(self, frames):
+        for f in frames:
+            if f.type == INTENT:
+                self.begun = True
+            elif f.type == CHECKPOINT:
+                self.begun = False
+            elif f.type == OUTCOME:
+                try:
+                    r = read_record(f.payload, ())
+                except Finding:
+                    continue
+                self.deferred.setdefault(r[10], r[21] == DEFERRED)
+
+
+def frame_at(data, salt, at, seq, padded=False):
+    """The frame at an offset, or the rule that it breaks; None: nothing but a zero length. seq None: as the payload says; padded:
+    whatever its padding is."""
     if at + 12 > len(data):
         return None
     length, crc, batch = struct.unpack(">III", data[at:at + 12])
@@ -606,7 +644,7 @@ def frame_at(data, salt, at, seq):
     if not any(crc32c(salt + struct.pack(">QII", n, length, batch) + payload) == crc
                for n in {named, seq if signature is None else None} - {None}):
         return "frame-crc"
-    if any(data[at + 12 + length:end]):
+    if not padded and any(data[at + 12 + length:end]):
         return "frame-padding"
     return Frame(at, end, batch, payload, signature)
 
@@ -614,8 +652,8 @@ def frame_at(data, salt, at, seq):
 class Segment:
     """Its frames in order, and what is damaged: where, how far, by which rule, honest or not."""
 
-    def __init__(self, data, number, seq):
-        self.data, self.number, self.frames = data, number, []
+    def __init__(self, data, number, seq, unsigned):
+        self.data, self.number, self.frames, self.unsigned = data, number, [], unsigned
         self.header = Header(data, number, seq)
         self.damage = self.finding = None  # finding: tampering, once the frames before it are seen
 
@@ -639,10 +677,11 @@ class Segment:
                 self.finding = Finding("frame-batch", "the frame belongs to no batch", self.number, at, seq)
                 return
             if frame.batch == at:
-                if owes(self.batch(batch)):
+                if self.unsigned.owes(self.batch(batch)):
                     self.finding = Finding("signature-missing", "a batch without its signature", self.number, batch, first)
                     self.drop(batch)
                     return
+                self.unsigned.take(self.batch(batch))
                 first = seq
             batch = frame.batch
             self.frames.append(frame)
@@ -650,28 +689,35 @@ class Segment:
             at = frame.end
         if rule is not None:
             self.set_aside(at, rule, seq)
-        elif owes(self.batch(batch)):  # torn: whole, but for its signature
+        elif self.unsigned.owes(self.batch(batch)):  # torn: whole, but for its signature
             self.damaged(batch, "signature-missing")
+        else:
+            self.unsigned.take(self.batch(batch))
 
     def batch(self, at):
-        return [f for f in self.frames if f.batch == at]
+        """The last batch, which begins there."""
+        n = len(self.frames)
+        while n > 0 and self.frames[n - 1].batch == at:
+            n -= 1
+        return self.frames[n:]
 
     def drop(self, at):
         self.frames = [f for f in self.frames if f.offset < at]
 
     def set_aside(self, at, rule, seq):
         """Torn or tampered (section 6)."""
-        start = at
-        if self.frames and owes(self.batch(self.frames[-1].batch)):
-            start = self.frames[-1].batch
+        before = self.frames[-1].batch if self.frames else None
+        last = self.batch(before)
+        torn = self.unsigned.owes(last)
         for later in range(at + 8, self.zeros_from, 8):
-            frame = frame_at(self.data, self.header.salt, later, None)
-            if isinstance(frame, Frame) and frame.batch <= later:
-                if frame.batch > at:
-                    self.finding = Finding(rule, "damage before what was written later", self.number, at, seq)
-                    return
-                start = min(start, frame.batch)
-        self.damaged(start if any(f.offset == start for f in self.frames) else at, rule)
+            frame = frame_at(self.data, self.header.salt, later, None, padded=True)
+            if isinstance(frame, Frame) and at < frame.batch <= later:
+                self.finding = Finding(rule, "damage before what was written later", self.number, at, seq)
+                return
+            torn = torn or (isinstance(frame, Frame) and frame.batch == before and not is_signed(last))
+        if not torn:
+            self.unsigned.take(last)
+        self.damaged(before if torn else at, rule)
 
     def damaged(self, start, rule):
         self.drop(start)
@@ -732,6 +778,7 @@ class Verifier:
         self.last = None                  # the last checkpoint: its body and place
         self.missed = {}                  # while degraded: a value that the anchor may have, and the records it binds
         self.pending = []                 # damage that no RECOVERY has named
+        self.unsigned = Unsigned()
         self.place = (1, 0, 0)
 
     def segments(self):
@@ -766,7 +813,7 @@ class Verifier:
         if number != expected:
             raise Finding("segment-order", f"segment {expected} is missing", expected, 0, self.records)
         data = self.read(number)
-        s = Segment(data, number, self.records)
+        s = Segment(data, number, self.records, self.unsigned)
         h = s.header
         if h.number != number:
             raise Finding("segment-order", f"segment {h.number} in the place of {number}", number, 0, self.records)
@@ -790,6 +837,8 @@ class Verifier:
         if s.finding is not None:
             raise s.finding
         if s.damage is not None:
+            if len(self.pending) == DAMAGES_MAX:
+                raise Finding("recovery-mismatch", f"more than {DAMAGES_MAX} torn places in a row", *s.damage[:2], self.records)
             self.pending.append((s.damage, s.damage_rule))
         self.place = (number, s.frames[-1].end if s.frames else HEADER_BYTES, self.records)
 
@@ -936,7 +985,7 @@ class Verifier:
         if self.head is not None:
             bound = self.bound_by_head(place)
         if self.pending:
-            damage = self.pending[0][0]
+            damage = self.pending[-1][0]
             return Finding("torn-tail", "a torn batch at the end; it was never answered", damage[0], damage[1], self.records, UNKNOWN)
         if bound is None:
             return Finding(None, f"valid to record {self.records - 1}; freshness unknown", verdict=UNKNOWN)

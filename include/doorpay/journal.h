@@ -177,7 +177,7 @@ struct dp_journal_opened {
     bool created;         /* no journal was there: a new one was begun */
     bool recovered;       /* a torn batch was set aside (RECOVERY written) */
     bool resumed;         /* from a snapshot: each was called for what stands behind it only */
-    uint64_t signed_size; /* keyless: records that a valid signature covers */
+    uint64_t signed_size; /* records that a valid signature covered; 0: a new journal */
     uint64_t records;
 };
 

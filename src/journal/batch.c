@@ -3,20 +3,13 @@
 
 #include <doorpay/journal.h>
 
-bool batch_owes_for(uint64_t type)
-{
-    return type != DP_RECORD_INTENT && type != DP_RECORD_RECOVERY && type != DP_RECORD_VOID;
-}
-
-/* Is the signature its batch's: behind its one CHECKPOINT, and nothing behind it? */
 struct form {
-    bool owing, signs, behind_checkpoint;
+    bool signs, behind_checkpoint;
     unsigned checkpoints, signatures;
 };
 
 static void form_see(struct form *b, const struct frame *f)
 {
-    b->owing |= !f->signature && batch_owes_for(f->type);
     b->signs = f->signature && b->behind_checkpoint;
     b->behind_checkpoint = !f->signature && f->type == DP_RECORD_CHECKPOINT;
     b->checkpoints += b->behind_checkpoint;
@@ -24,9 +17,10 @@ static void form_see(struct form *b, const struct frame *f)
 }
 
 enum frame_state batch_walk(const struct segment *s, uint32_t offset, uint64_t expected,
-                            struct batch *b)
+                            batch_owes_for *owes_for, void *ctx, struct batch *b)
 {
-    struct form form = {false, false, false, 0, 0};
+    struct form form = {false, false, 0, 0};
+    bool owing = false;
     uint32_t before = 0;
     struct frame f;
     enum frame_state state;
@@ -36,9 +30,11 @@ enum frame_state batch_walk(const struct segment *s, uint32_t offset, uint64_t e
         if (state != FRAME_GOOD || (b->end != offset && f.batch != offset))
             break;
         form_see(&form, &f);
+        owing |= !f.signature && owes_for(ctx, &f);
         expected += f.signature ? 0 : 1;
         before = offset;
     }
-    b->owes = form.owing && !(form.signs && form.checkpoints == 1 && form.signatures == 1);
+    b->is_signed = form.signs && form.checkpoints == 1 && form.signatures == 1;
+    b->owes = owing && !b->is_signed;
     return state;
 }

@@ -98,6 +98,13 @@ static int slot(const struct ledger *l, const uint8_t tx[16], uint32_t stan, str
     return DP_ERR_INTERNAL; /* never full */
 }
 
+bool ledger_is_deferred(const struct ledger *l, const uint8_t tx[16])
+{
+    struct entry *e;
+    return slot(l, tx, 0, &e) == DP_OK && e->what == PAYMENT && e->closed &&
+           e->mode == DP_MODE_DEFERRED;
+}
+
 /* More than half of the slots stay free. */
 static int grow(struct ledger *l, size_t records)
 {

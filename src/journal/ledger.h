@@ -16,6 +16,8 @@ void ledger_free(struct ledger **l);
  * for people with static lifetime. DP_ERR_NOMEM, DP_ERR_LIMIT, DP_ERR_CRYPTO.
  */
 DP_MUST_USE int ledger_see(struct ledger *l, const struct dp_record *r, const char **why);
+/* Was the OUTCOME of tx deferred? Also false when that cannot be known. */
+bool ledger_is_deferred(const struct ledger *l, const uint8_t tx[16]);
 /* Takes the space for so many records more, so that none of them needs any. DP_ERR_NOMEM,
  * DP_ERR_LIMIT, DP_ERR_CRYPTO. */
 DP_MUST_USE int ledger_reserve(struct ledger *l, size_t records);

@@ -158,6 +158,7 @@ static int take_state(struct dp_journal *j, struct scan *s)
     j->epoch = s->epoch;
     j->closed = s->closed;
     j->bound_size = s->last.seq + 1;
+    j->begun = s->begun;
     j->flushed = s->tree.size;
     memcpy(j->flushed_leaf, s->leaf, sizeof j->flushed_leaf);
     j->number = s->segments;
@@ -250,6 +251,7 @@ static int go_on(struct dp_journal *j, struct scan *s, struct dp_journal_opened 
     err = check_anchor(j, s);
     if (err != DP_OK)
         return err;
+    opened->signed_size = s->signed_size;
     if (s->voids > 0)
         dp_log(DP_LOG_WARNING,
                "journal: no signature vouches for %llu payments that were called off: as when the "

@@ -201,6 +201,7 @@ static int see_checkpoint(struct scan *s, const struct frame *f)
     b->by = s->epoch;
     s->checkpoints++;
     s->voids = 0;
+    s->begun = false;
     return ack_heads_add(&s->heads, c.size, c.root, b->after);
 }
 
@@ -477,6 +478,9 @@ static int see_body(struct scan *s, const struct frame *f)
     case DP_RECORD_VOID:
         s->voids++;
         return DP_OK;
+    case DP_RECORD_INTENT:
+        s->begun = true;
+        return DP_OK;
     default:
         return DP_OK;
     }
@@ -509,6 +513,38 @@ static int see_record(struct scan *s, const struct frame *f)
 }
 
 /* ---- batches ---- */
+
+/* What is known when a batch begins, and the INTENT in it. */
+struct owed {
+    struct scan *s;
+    bool begun;
+};
+
+/*
+ * Whoever may write the files can write a batch without a signature. What may stand there gains him
+ * nothing: one INTENT, which is declined; a RECOVERY, which says what is there; the VOID of a
+ * writer without a key, which gives up a deferred payment. An honest writer has one payment at the
+ * door.
+ */
+static bool owes_for(void *ctx, const struct frame *f)
+{
+    struct owed *o = ctx;
+    struct dp_record *r = &o->s->record;
+    unsigned key = 0;
+    bool begun = o->begun;
+    switch (f->type) {
+    case DP_RECORD_INTENT:
+        o->begun = true;
+        return begun;
+    case DP_RECORD_RECOVERY:
+        return false;
+    case DP_RECORD_VOID:
+        return dp_record_decode(f->payload.p, f->payload.n, r, &key) != DP_OK ||
+               !ledger_is_deferred(o->s->ledger, r->tx);
+    default:
+        return true;
+    }
+}
 
 /* The frames from offset to end, which were walked before. */
 static int batch_see(struct scan *s, const struct segment *seg, uint32_t offset, uint32_t end)
@@ -543,12 +579,12 @@ static int note_damage(struct scan *s, const struct segment *seg, uint32_t offse
 
 /* What is damaged behind b had been flushed when something of a later batch stands behind it.
  * Otherwise a batch is torn: b, when frames of it stand behind the damage or its signature is
- * missing. */
+ * missing. (Behind its signature there is none: that was its last frame.) */
 static int batch_damaged(struct scan *s, const struct segment *seg, const struct batch *b)
 {
     bool flushed = frame_later(seg, b->end);
-    bool torn =
-        !flushed && b->end != b->offset && (b->owes || frame_same_batch(seg, b->end, b->offset));
+    bool torn = !flushed && b->end != b->offset && !b->is_signed &&
+                (b->owes || frame_same_batch(seg, b->end, b->offset));
     int err = torn ? DP_OK : batch_see(s, seg, b->offset, b->end);
     if (err != DP_OK)
         return err;
@@ -576,9 +612,10 @@ static int batch_unsigned(struct scan *s, const struct segment *seg, const struc
 static int see_batches(struct scan *s, const struct segment *seg, uint32_t from)
 {
     for (s->offset = from;;) {
+        struct owed owed = {s, s->begun};
         struct batch b;
         int err;
-        enum frame_state state = batch_walk(seg, s->offset, s->tree.size, &b);
+        enum frame_state state = batch_walk(seg, s->offset, s->tree.size, owes_for, &owed, &b);
         if (state == FRAME_DAMAGED)
             return batch_damaged(s, seg, &b);
         if (b.owes && (state == FRAME_END || state == FRAME_GOOD))

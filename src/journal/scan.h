@@ -73,6 +73,7 @@ struct scan {
     struct missed missed; /* while degraded */
     uint64_t checkpoints, signed_size;
     uint64_t voids; /* behind the last checkpoint */
+    bool begun;     /* an INTENT stands behind the last checkpoint */
     struct bound last;
     bool bound_elsewhere; /* the token's anchor covers it: only the last signature is checked */
     uint32_t shred_generation; /* of the last SHRED, 0: none */

@@ -154,15 +154,14 @@ static bool peek(struct frame *f)
     return r.err == DP_OK;
 }
 
-/* A frame whose CRC is right, whatever else is wrong with it. */
-static bool frame_intact(const struct segment *s, uint32_t offset, uint64_t expected,
-                         struct frame *out)
+/* A frame at offset, of which nothing is right yet but its length. */
+static bool frame_at(const struct segment *s, uint32_t offset, struct frame *out, uint32_t *crc)
 {
     struct dp_reader r;
-    uint32_t len, crc;
+    uint32_t len;
     dp_reader_init(&r, s->p + offset, s->n - offset);
     len = dp_read_u32(&r);
-    crc = dp_read_u32(&r);
+    *crc = dp_read_u32(&r);
     out->offset = offset;
     out->batch = dp_read_u32(&r);
     if (r.err != DP_OK || len < 1 || len > DP_JOURNAL_RECORD_MAX ||
@@ -171,8 +170,28 @@ static bool frame_intact(const struct segment *s, uint32_t offset, uint64_t expe
     out->payload = dp_read_bytes(&r, len);
     out->next = offset + (uint32_t)frame_bytes(len);
     out->has_seq = peek(out);
+    return true;
+}
+
+/* One whose CRC is right with the number that it names, whatever else is wrong with it. */
+static bool frame_named(const struct segment *s, uint32_t offset, struct frame *out)
+{
+    uint32_t crc;
+    return frame_at(s, offset, out, &crc) && out->has_seq &&
+           frame_crc(s->salt, out->seq, out->batch, out->payload) == crc;
+}
+
+/* The same, or with the number that is due; that of a signature only it can name. */
+static bool frame_intact(const struct segment *s, uint32_t offset, uint64_t expected,
+                         struct frame *out)
+{
+    uint32_t crc;
+    if (!frame_at(s, offset, out, &crc))
+        return false;
     if (out->has_seq && frame_crc(s->salt, out->seq, out->batch, out->payload) == crc)
         return true;
+    if (out->has_seq && out->signature)
+        return false;
     out->has_seq = false;
     out->signature = false;
     out->seq = expected;
@@ -202,7 +221,7 @@ bool frame_later(const struct segment *s, uint32_t offset)
     struct frame f;
     DP_ASSERT(offset % 8 == 0);
     for (uint32_t at = offset + 8; at < s->n; at += 8)
-        if (frame_intact(s, at, UINT64_MAX, &f) && f.batch > offset && f.batch <= at)
+        if (frame_named(s, at, &f) && f.batch > offset && f.batch <= at)
             return true;
     return false;
 }
@@ -212,7 +231,7 @@ bool frame_same_batch(const struct segment *s, uint32_t offset, uint32_t batch)
     struct frame f;
     DP_ASSERT(offset % 8 == 0 && batch < offset);
     for (uint32_t at = offset + 8; at < s->n; at += 8)
-        if (frame_intact(s, at, UINT64_MAX, &f) && f.batch == batch)
+        if (frame_named(s, at, &f) && f.batch == batch)
             return true;
     return false;
 }

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/writer.h"
 
-#include "batch.h"
 #include "totals.h"
 
 #define SPARE "spare"
@@ -191,6 +190,14 @@ static void follow(struct dp_journal *j, const struct dp_record *r)
     ledger_free(&j->ledger);
 }
 
+/* What a reader believes without a signature: docs/PROTOCOL.journal, 3. */
+static bool owes_for(const struct dp_journal *j, enum dp_record_type type)
+{
+    return type == DP_RECORD_INTENT ? j->begun
+           : type == DP_RECORD_VOID ? !j->keyless
+                                    : type != DP_RECORD_RECOVERY;
+}
+
 static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_bytes payload)
 {
     struct dp_writer w;
@@ -205,7 +212,8 @@ static int chain(struct dp_journal *j, const struct dp_record *r, struct dp_byte
     DP_ASSERT(w.err == DP_OK); /* 4 bytes of length against 12 of a frame's header */
     j->batch_n += w.n;
     j->batch_frames_n += frame_bytes(payload.n);
-    j->owes |= batch_owes_for(r->type);
+    j->owes |= owes_for(j, r->type);
+    j->begun = r->type == DP_RECORD_INTENT || (j->begun && r->type != DP_RECORD_CHECKPOINT);
     totals_add(&j->totals, r);
     if (r->type == DP_RECORD_OUTCOME) {
         j->has_outcome = true;

@@ -74,6 +74,7 @@ struct dp_journal {
     uint8_t batch[DP_JOURNAL_BATCH_BYTES];
     size_t batch_n, batch_frames_n; /* bytes here, and bytes as frames */
     bool owes;                      /* one of them may not be written without a signature */
+    bool begun;                     /* an INTENT stands behind the last CHECKPOINT */
     uint8_t signature[SIGNATURE_FRAME_MAX];
     size_t signature_n; /* of the batch that is being bound, behind its CHECKPOINT; else 0 */
     uint8_t frames[DP_JOURNAL_BATCH_BYTES];

@@ -193,7 +193,8 @@ void dp_payment_pay(struct dp_payment *p, uint64_t request, const struct dp_pay_
         refuse(p, request, DP_REASON_UNKNOWN);
         return;
     }
-    if (known != NULL && memcmp(known->fingerprint, q->fingerprint, sizeof q->fingerprint) != 0) {
+    if (known != NULL && (known->is_reversal ||
+                          memcmp(known->fingerprint, q->fingerprint, sizeof q->fingerprint) != 0)) {
         refuse(p, request, DP_REASON_SERVICE_ID_REUSED); /* never the old result (A26) */
         return;
     }
@@ -285,7 +286,7 @@ static void tell_unable(struct dp_payment *p)
     tell_card(p, &none);
 }
 
-/* REQUESTED is durable before the first byte leaves. */
+/* REQUESTED is bound before the first byte leaves. */
 static int ask_acquirer(struct dp_payment *p, const struct dp_card_online *online)
 {
     struct message_card m;

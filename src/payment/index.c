@@ -83,10 +83,8 @@ static bool take_text(char *out, size_t max, const char *text)
     return true;
 }
 
-struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id)
+struct entry *index_at_hand(struct index *x, const char *sale_id, const char *service_id)
 {
-    struct entry like, e;
-    uint32_t older = x->older.n;
     if (service_id[0] == '\0')
         return NULL;
     for (int32_t i = x->by_service[service_bucket(sale_id, service_id)]; i >= 0;
@@ -94,6 +92,15 @@ struct entry *index_by_service(struct index *x, const char *sale_id, const char 
         if (strcmp(x->entries[i].sale_id, sale_id) == 0 &&
             strcmp(x->entries[i].service_id, service_id) == 0)
             return &x->entries[i];
+    return NULL;
+}
+
+struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id)
+{
+    struct entry like, e, *found = index_at_hand(x, sale_id, service_id);
+    uint32_t older = x->older.n;
+    if (found != NULL || service_id[0] == '\0')
+        return found;
     memset(&like, 0, sizeof like);
     if (take_text(like.sale_id, sizeof like.sale_id, sale_id) &&
         take_text(like.service_id, sizeof like.service_id, service_id) &&
@@ -261,13 +268,13 @@ static void see_reversal(struct index *x, const struct dp_record *r, bool is_voi
         return;
     if (sale->open_stan != 0 && sale->open_stan == r->original.stan)
         sale->open_stan = 0;
-    if (r->service_id[0] == '\0')
+    if (!is_void && r->service_id[0] == '\0')
         return; /* ours, about a message that got no answer; the payment itself ends by its OUTCOME
                  */
     sale->reversed = true;
     if (is_void)
         sale->forward = DP_FORWARD_NONE;
-    if (index_by_service(x, r->sale_id, r->service_id) != NULL)
+    if (r->service_id[0] == '\0' || index_by_service(x, r->sale_id, r->service_id) != NULL)
         return;
     struct entry *e = add(x, r);
     sale = index_by_tx(x, r->has_original_tx ? r->original_tx : r->tx);

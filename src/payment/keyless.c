@@ -43,8 +43,8 @@ int keyless_open(struct dp_payment *p)
            "the key store is dead: no payments; %llu of %llu records are vouched for%s%s",
            (unsigned long long)opened.signed_size, (unsigned long long)opened.records,
            err < 0 ? ", and none can be added: " : "", err < 0 ? dp_strerr(err) : "");
-    if (err == DP_ERR_TAMPERED)
-        p->journal_err = err;
+    if (err == DP_ERR_TAMPERED || p->begin_err == DP_ERR_TAMPERED)
+        p->journal_err = DP_ERR_TAMPERED;
     return DP_OK;
 }
 

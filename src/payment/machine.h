@@ -130,7 +130,7 @@ struct dp_payment {
     bool round_over;           /* settled in balance, and its epoch key is still there */
     bool shred_failed;         /* tried again at the next start or settlement */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
-    int begin_err;             /* of the acquirer's making, while the journal opens */
+    int begin_err; /* of the acquirer's making, or what was read, while the journal opens */
     uint32_t next_link_id;
     uint32_t sequence; /* 9F41 */
     uint8_t journal_id[16];
@@ -142,6 +142,8 @@ int index_new(struct index *x, uint32_t max);
 void index_free(struct index *x);
 struct entry *index_by_tx(struct index *x, const uint8_t tx[16]);
 struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id);
+/* The same among the newest, and nothing is moved. */
+struct entry *index_at_hand(struct index *x, const char *sale_id, const char *service_id);
 /* Every record goes through here: the index and the round are a function of the journal. */
 void index_see(struct index *x, struct round *round, const struct dp_record *r);
 /* A parcel's payment: one that is paid and not undone, else the last one; NULL. */

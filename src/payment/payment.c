@@ -197,6 +197,14 @@ int payment_make_acquirer(struct dp_payment *p)
 void see_at_open(void *user, const struct dp_record *r)
 {
     struct dp_payment *p = user;
+    /* A ServiceID that has an answer begins no other payment (A26). This record was written by
+     * somebody else: it would have the answer changed. */
+    if (r->type == DP_RECORD_INTENT &&
+        index_at_hand(&p->index, r->sale_id, r->service_id) != NULL && p->begin_err == DP_OK) {
+        dp_log(DP_LOG_ERROR, "journal: record %llu begins a payment under the ServiceID of another",
+               (unsigned long long)r->seq);
+        p->begin_err = DP_ERR_TAMPERED;
+    }
     if (p->config.params != NULL && p->acquirer == NULL && p->begin_err == DP_OK) {
         memcpy(p->journal_id, r->journal, sizeof p->journal_id);
         p->begin_err = payment_make_acquirer(p);
@@ -304,6 +312,8 @@ static int open_journal(struct dp_payment *p)
     }
     dp_journal_id(p->journal, p->journal_id);
     p->unread = opened.resumed;
+    if (p->begin_err == DP_ERR_TAMPERED)
+        return DP_ERR_TAMPERED;
     if (opened.recovered)
         dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");
     err = dp_journal_checkpoint(p->journal); /* what is answered from now on is bound */
@@ -624,8 +634,7 @@ int dp_payment_tick(struct dp_payment *p)
         look_after_journal(p, now, &wait);
     if (!p->stopped)
         archive(p, &wait);
-    if (!p->stopped)
-        DP_ASSERT(wait >= 0);
+    DP_ASSERT(wait >= 0);
     return wait > TICK_MAX_MS ? TICK_MAX_MS : (int)wait;
 }
 

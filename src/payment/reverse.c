@@ -124,7 +124,8 @@ void dp_payment_reverse(struct dp_payment *p, uint64_t request, const struct dp_
         return;
     }
     if (known != NULL) {
-        if (memcmp(known->fingerprint, q->fingerprint, sizeof known->fingerprint) != 0) {
+        if (!known->is_reversal ||
+            memcmp(known->fingerprint, q->fingerprint, sizeof known->fingerprint) != 0) {
             refuse(p, request, DP_REASON_SERVICE_ID_REUSED);
             return;
         }

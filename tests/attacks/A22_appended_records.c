@@ -187,6 +187,114 @@ static void a_reversal_is_sent_all_the_same(void **state)
     assert_in_range(world_mti(&w), 1420, 1421);
 }
 
+static void append_void(const struct dp_record *sale, const char *service)
+{
+    static struct dp_record r;
+    memset(&r, 0, sizeof r);
+    r.type = DP_RECORD_VOID;
+    r.has_tx = r.has_original_tx = r.has_amount = r.has_totals = r.has_fingerprint = true;
+    memcpy(r.tx, sale->tx, sizeof r.tx);
+    memcpy(r.original_tx, sale->tx, sizeof r.tx);
+    r.amount = sale->amount;
+    memcpy(r.sale_id, sale->sale_id, sizeof r.sale_id);
+    (void)snprintf(r.service_id, sizeof r.service_id, "%s", service);
+    append(&r, true);
+}
+
+/* The advice may be on its way: what is called off then would be paid all the same. */
+static void an_offline_payment_is_not_called_off(void **state)
+{
+    struct dp_record o;
+    (void)state;
+    assert_int_equal(pays(1), DP_PAY_APPROVED);
+    takes_in_hand();
+    o = *forge_edit(&f, forge_find(&f, DP_RECORD_OUTCOME, 0));
+    append_void(&o, "S9");
+    puts_back();
+    nothing_was_believed();
+    assert_false(world_status(&w, "S1").reversed);
+    dp_payment_link_up(w.p, true);
+    world_forward_all(&w, 0);
+    assert_int_equal(world_status(&w, "S1").forward, DP_FORWARD_ACCEPTED);
+}
+
+/* What he may call off, as a device without its key may: it is said to be so, whatever names he
+ * leaves out; and the name he gives it answers no payment. */
+static void a_deferred_payment_called_off_is_seen(void **state)
+{
+    (void)state;
+    for (unsigned named = 0; named < 2; named++) {
+        struct dp_record o;
+        struct dp_pay_request q;
+        if (named > 0) {
+            (void)unmake(state);
+            (void)make(state);
+        }
+        world_pay(&w, 1, "S1", 1000);
+        world_tap_deferred(&w);
+        takes_in_hand();
+        o = *forge_edit(&f, forge_find(&f, DP_RECORD_OUTCOME, 0));
+        append_void(&o, named > 0 ? "S9" : "");
+        if (named > 0) {
+            q = world_request("S9", 50000);
+            memcpy(forge_edit(&f, f.n - 1)->fingerprint, q.fingerprint, sizeof q.fingerprint);
+            forge_put(&f, f.n - 1);
+        }
+        puts_back();
+        assert_true(world_status(&w, "S1").reversed);
+        dp_payment_link_up(w.p, true);
+        world_forward_all(&w, 0);
+        assert_true(world_status(&w, "S1").reversed);
+        if (named == 0)
+            continue;
+        world_pay(&w, 2, "S9", 50000);
+        assert_int_equal(world_result(&w, 2)->state, DP_PAY_REFUSED);
+        assert_int_equal(world_result(&w, 2)->reason, DP_REASON_SERVICE_ID_REUSED);
+    }
+}
+
+/* The same names under another transaction: an honest device gives the old answer. */
+static void an_answer_is_not_changed(void **state)
+{
+    static struct dp_record r;
+    (void)state;
+    assert_int_equal(pays(1), DP_PAY_APPROVED);
+    takes_in_hand();
+    r = *forge_edit(&f, forge_find(&f, DP_RECORD_INTENT, 0));
+    r.tx[0] ^= 1;
+    append(&r, true);
+    puts_back();
+    for (unsigned start = 0; start < 2; start++) {
+        struct dp_diagnosis d;
+        dp_payment_diagnose(w.p, &d);
+        assert_false(d.journal_ok);
+        assert_int_not_equal(world_status(&w, "S1").state, DP_PAY_DECLINED);
+        world_pay(&w, 2 + start, "S5", 1000);
+        assert_int_equal(world_result(&w, 2 + start)->state, DP_PAY_REFUSED);
+        dp_payment_free(&w.p);
+        world_open(&w);
+    }
+}
+
+/* One payment is at the door, not as many as he likes. */
+static void many_payments_are_not_begun(void **state)
+{
+    static struct dp_record r;
+    struct books b;
+    (void)state;
+    assert_int_equal(pays(1), DP_PAY_APPROVED);
+    takes_in_hand();
+    for (uint8_t i = 1; i < 3; i++) {
+        r = *forge_edit(&f, forge_find(&f, DP_RECORD_INTENT, 0));
+        r.tx[0] ^= i;
+        (void)snprintf(r.service_id, sizeof r.service_id, "T%u", i);
+        append(&r, true);
+    }
+    puts_back();
+    world_books(&w, &b);
+    assert_int_equal(b.intents, 2);
+}
+
 /* What he may add: a payment that was begun. It is declined. */
 static void a_payment_that_was_never_begun_is_declined(void **state)
 {
@@ -213,6 +321,10 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, make, unmake)
         T(headroom_is_not_renewed),
         T(a_reversal_is_sent_all_the_same),
+        T(an_offline_payment_is_not_called_off),
+        T(a_deferred_payment_called_off_is_seen),
+        T(an_answer_is_not_changed),
+        T(many_payments_are_not_begun),
         T(a_payment_that_was_never_begun_is_declined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

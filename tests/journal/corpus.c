@@ -1092,11 +1092,123 @@ static void appended_under_an_intent(struct corpus *c)
     appended_and_bound(c);
 }
 
-/* A writer without a key can write these, so everybody can. */
+/* Of an offline approval: only a signed one. */
 static void appended_void(struct corpus *c)
 {
     append_of_payment(c, DP_RECORD_VOID, 2);
     appended_and_bound(c);
+}
+
+static void deferred_payment(struct corpus *c)
+{
+    struct dp_record r;
+    DP_ASSERT(world_open(&c->w) == DP_OK);
+    record_of(&r, DP_RECORD_INTENT, 50);
+    DP_ASSERT(dp_journal_append(c->w.j, &r) == DP_OK);
+    record_of(&r, DP_RECORD_OUTCOME, 50);
+    r.mode = DP_MODE_DEFERRED;
+    DP_ASSERT(dp_journal_append(c->w.j, &r) == DP_OK && dp_journal_flush(c->w.j) == DP_OK);
+    world_close(&c->w);
+    forge_load(&c->f, &c->w.mem);
+}
+
+/* A writer without a key can write these, so everybody can. */
+static void appended_void_of_a_deferred_payment(struct corpus *c)
+{
+    deferred_payment(c);
+    append_of_payment(c, DP_RECORD_VOID, 50);
+    appended_and_bound(c);
+}
+
+static void appended_void_that_cannot_be_read(struct corpus *c)
+{
+    struct forge_part *p;
+    deferred_payment(c);
+    append_of_payment(c, DP_RECORD_VOID, 50);
+    forge_rechain(&c->f);
+    p = &c->f.parts[c->f.n - 1];
+    memcpy(p->payload + p->n, "\x18\x64\x01", 3); /* key 100 */
+    p->n += 3;
+    DP_ASSERT(p->payload[0] > 0xA1 && p->payload[0] < 0xB7);
+    p->payload[0]++;
+    store(c);
+}
+
+static void appended_intent(struct corpus *c)
+{
+    append_of_payment(c, DP_RECORD_INTENT, 40);
+    appended_and_bound(c);
+}
+
+/* One payment is at the door. */
+static void appended_intents(struct corpus *c)
+{
+    append_of_payment(c, DP_RECORD_INTENT, 40);
+    append_of_payment(c, DP_RECORD_INTENT, 41);
+    appended_and_bound(c);
+}
+
+/* ---- behind damage ---- */
+
+static void frame_behind(struct corpus *c, uint32_t distance, int part, uint64_t seq,
+                         uint32_t batch)
+{
+    const struct forge_part *p = &c->f.parts[part];
+    uint32_t end = offset_of(c, c->f.n);
+    struct dp_writer w;
+    memset(bytes(c) + end, 0xFF, 8);
+    dp_writer_init(&w, bytes(c) + end + distance, SEGMENT - end - distance);
+    frame_write(&w, bytes(c) + 24, seq, batch, (struct dp_bytes){p->payload, p->n});
+    DP_ASSERT(w.err == DP_OK);
+}
+
+/* Of a batch that has its signature: no frame of it can have stood there. */
+static void frame_of_the_signed_batch_behind_damage(struct corpus *c)
+{
+    int first = c->f.n - 1;
+    while (!c->f.parts[first].starts_batch)
+        first--;
+    frame_behind(c, 16, first, forge_edit(&c->f, first)->seq, offset_of(c, first));
+}
+
+static void frame_of_an_earlier_batch_behind_damage(struct corpus *c)
+{
+    frame_behind(c, 16, at(c, DP_RECORD_INTENT, 1),
+                 forge_edit(&c->f, at(c, DP_RECORD_INTENT, 1))->seq,
+                 offset_of(c, at(c, DP_RECORD_INTENT, 1)));
+}
+
+static void padded_frame_behind_damage(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_INTENT, 0);
+    uint32_t place = offset_of(c, c->f.n) + 16;
+    while (c->f.parts[i].signature || (12 + c->f.parts[i].n) % 8 == 0)
+        i++;
+    frame_behind(c, 16, i, forge_edit(&c->f, i)->seq, place);
+    bytes(c)[place + frame_bytes(c->f.parts[i].n) - 1] = 1;
+}
+
+static void frame_of_no_number_behind_damage(struct corpus *c)
+{
+    int i = at(c, DP_RECORD_INTENT, 0);
+    c->f.parts[i].payload[0] = 0xA2; /* it names none */
+    frame_behind(c, 16, i, UINT64_MAX, offset_of(c, c->f.n) + 16);
+}
+
+/* A crash, and another in the recovery, before it named anything. */
+static void torn_twice(struct corpus *c)
+{
+    recovered_twice(c);
+    memset(memstore_segment(&c->w.mem, 3)->data + SEGMENT_HEADER_BYTES, 0,
+           SEGMENT - SEGMENT_HEADER_BYTES);
+    world_token_restore(&c->w);
+}
+
+/* A payload that says it is a signature names its own number. */
+static void signature_under_another_number(struct corpus *c)
+{
+    int i = c->f.n - 1;
+    write_frame(c, i, 15 + 1, offset_of(c, at(c, DP_RECORD_REVERSAL, 0)));
 }
 
 static void signature_of_an_intent(struct corpus *c)
@@ -1636,7 +1748,14 @@ const struct corpus_case corpus_cases[] = {
     UNSURE("torn-tail", appended_settled),
     UNSURE("torn-tail", appended_forwarded),
     UNSURE("torn-tail", appended_checkpoint),
-    UNSURE(NULL, appended_void),
+    UNSURE("torn-tail", appended_void),
+    UNSURE("torn-tail", appended_void_that_cannot_be_read),
+    UNSURE(NULL, appended_void_of_a_deferred_payment),
+    UNSURE(NULL, appended_intent),
+    UNSURE("torn-tail", frame_of_the_signed_batch_behind_damage),
+    UNSURE("torn-tail", frame_of_an_earlier_batch_behind_damage),
+    UNSURE("torn-tail", frame_of_no_number_behind_damage),
+    UNSURE("torn-tail", torn_twice),
     UNSURE("torn-tail", garbage_behind_the_end),
     BEHIND(tail_cut),
     BEHIND(tail_cut_before_a_head),
@@ -1696,6 +1815,9 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("frame-crc", inserted_behind_the_last_checkpoint),
     CAUGHT("signature-invalid", appended_signature),
     CAUGHT("signature-missing", appended_under_an_intent),
+    UNSURE("torn-tail", appended_intents),
+    CAUGHT("frame-crc", padded_frame_behind_damage),
+    CAUGHT("frame-crc", signature_under_another_number),
     CAUGHT("signature-missing", appended_at_a_segments_end),
     CAUGHT("seq-gap", signature_wiped_at_a_segments_end),
     CAUGHT("signature-invalid", signature_of_an_intent),

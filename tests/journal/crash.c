@@ -293,11 +293,29 @@ bool crash_frame_whole(const struct frame_at *f)
            memcmp(n->data + f->offset, crash.whole.nodes[f->node].data + f->offset, f->bytes) == 0;
 }
 
-/* What may stand in a batch that nobody signed. */
-static bool owes(const struct frame_at *f)
+static bool deferred(const struct dp_record *of)
 {
-    return !f->signature && f->type != DP_RECORD_INTENT && f->type != DP_RECORD_VOID &&
-           f->type != DP_RECORD_RECOVERY;
+    for (int i = 0; i < crash.full_n; i++)
+        if (crash.full[i].type == DP_RECORD_OUTCOME &&
+            memcmp(crash.full[i].tx, of->tx, sizeof of->tx) == 0)
+            return crash.full[i].mode == DP_MODE_DEFERRED;
+    return false;
+}
+
+/* What may not stand in a batch that nobody signed. */
+static bool owes(int frame)
+{
+    const struct frame_at *f = &crash.frames[frame];
+    if (f->signature || f->type == DP_RECORD_RECOVERY)
+        return false;
+    if (f->type == DP_RECORD_VOID)
+        return !deferred(&crash.full[f->seq]);
+    if (f->type != DP_RECORD_INTENT)
+        return true;
+    for (int i = frame - 1; i >= 0 && crash.frames[i].type != DP_RECORD_CHECKPOINT; i--)
+        if (crash.frames[i].type == DP_RECORD_INTENT)
+            return true;
+    return false;
 }
 
 /* A batch of which something is missing is dropped whole when something of it stands behind that,
@@ -315,7 +333,7 @@ int crash_kept(void)
             bool whole = crash_frame_whole(&crash.frames[to]);
             if (gone < 0 && !whole)
                 gone = to;
-            behind |= gone >= 0 ? whole : owes(&crash.frames[to]);
+            behind |= gone >= 0 ? whole : owes(to);
             before += gone < 0 && !crash.frames[to].signature;
         }
         if (gone >= 0)

@@ -502,8 +502,10 @@ static void twice(enum dp_record_type type, int nth, uint64_t seq)
     int i = forge_find(&f, type, nth);
     whole = f;
     again = f.parts[i];
-    again.starts_batch = false;
+    again.starts_batch = type == DP_RECORD_INTENT; /* into the signed batch behind it */
     forge_insert(&f, i + 1, &again);
+    if (type == DP_RECORD_INTENT)
+        f.parts[i + 2].starts_batch = false;
     forge_rechain(&f);
     stored_fires("state-machine", seq);
     f = whole;
