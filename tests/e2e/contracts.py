@@ -78,7 +78,6 @@ def a_deferred_one_past_its_time_is_given_up_and_the_app_knows():
     same("why", (answer.get("reason"), answer.get("forward")), ("deferred_expired", "given-up"))
     del PAID[a["transaction_id"].lower()]
     W.network_up()
-    W.wait_link(True, 30)
     assert a["transaction_id"].lower() not in e2e.books_view(W)
 
 

@@ -509,7 +509,7 @@ class World:
 
     def network_up(self):
         self.tell_acquirer("listen")
-        self.wait_link(True)
+        self.wait_link(True, 75)  # it tries less and less often, every minute at last
 
     def settle_acquirer(self):
         """The acquirer closes its day: writes `settlement`, which is returned."""
