@@ -552,8 +552,8 @@ class Header:
             bad("the header is damaged")
         if self.incompatible:
             bad("a feature that this reader does not know")
-        if self.size != len(data):
-            bad("the file has another size than its header says")
+        if self.size != len(data) or not SEGMENT_BYTES_MIN <= self.size <= SEGMENT_BYTES_MAX or self.size % 8:
+            bad("the file has another size than its header says, or none that a segment has")
 
 
 class Frame:
@@ -789,7 +789,7 @@ class Verifier:
         try:
             for index, number in enumerate(self.segments(), 1):
                 self.segment(number, index)
-            if self.records == 0 and not self.pending:
+            if not self.segments():
                 raise Finding("segment-order", "no segment", 0, 0, 0)
             return self.result(self.end())
         except Finding as finding:

@@ -205,7 +205,10 @@ DP_PUBLIC DP_MUST_USE int dp_journal_open_keyless(const struct dp_journal_config
                                                   dp_journal_each *each, void *user,
                                                   struct dp_journal_opened *opened,
                                                   struct dp_journal **out);
+/* A clean end: what is not bound yet is. */
 DP_PUBLIC void dp_journal_free(struct dp_journal **j);
+/* The same for a journal whose records its owner does not believe: nothing is written or signed. */
+DP_PUBLIC void dp_journal_abandon(struct dp_journal **j);
 
 /*
  * Adds a record to the batch in memory; the writer's own fields are filled in r. DP_ERR_FULL: the

@@ -147,8 +147,8 @@ static int compare(const struct dp_store *store, const char *path, const uint8_t
         return DP_OK;
     if (err != DP_OK && err != DP_ERR_FORMAT)
         return err;
-    if (*found == SEGMENT_FILE && err == DP_ERR_FORMAT)
-        *found = SEGMENT_FILE_ONLY;
+    if (err == DP_ERR_FORMAT)
+        *found = *found == SEGMENT_FILE ? SEGMENT_FILE_ONLY : *found;
     else if (*found != SEGMENT_FILE || n != size ||
              memcmp(*room + DP_JOURNAL_ARCHIVE_BYTES, bytes, n) != 0)
         *found = SEGMENT_BAD_ARCHIVE;

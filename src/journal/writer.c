@@ -515,6 +515,13 @@ void dp_journal_totals(const struct dp_journal *j, struct dp_totals *out)
     *out = j->totals;
 }
 
+void dp_journal_abandon(struct dp_journal **jj)
+{
+    if (*jj != NULL)
+        (*jj)->stopped = true;
+    dp_journal_free(jj);
+}
+
 /* A clean end leaves nothing unbound behind. */
 void dp_journal_free(struct dp_journal **jj)
 {

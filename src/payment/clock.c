@@ -32,6 +32,9 @@ int64_t clock_best(const struct dp_payment *p)
 void clock_see(struct dp_payment *p, const struct dp_record *r, bool synced)
 {
     int64_t then = (int64_t)r->wall_ms;
+    /* these may stand in the journal without a signature: nobody's word for the time */
+    if (r->type == DP_RECORD_INTENT || r->type == DP_RECORD_VOID || r->type == DP_RECORD_RECOVERY)
+        return;
     if (synced || then > p->time.journal_wall_ms)
         p->time.journal_wall_ms = then;
     if (!synced && then <= known(p))

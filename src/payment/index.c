@@ -37,6 +37,7 @@ static uint32_t service_bucket(const char *sale_id, const char *service_id)
 
 int index_new(struct index *x, uint32_t max)
 {
+    memset(x, 0, sizeof *x);
     x->max = max;
     x->entries = calloc(max, sizeof *x->entries);
     if (x->entries == NULL || older_new(&x->older) < 0) {
@@ -83,30 +84,46 @@ static bool take_text(char *out, size_t max, const char *text)
     return true;
 }
 
-struct entry *index_at_hand(struct index *x, const char *sale_id, const char *service_id)
+/* The newest at hand but for that one, -1: none. */
+static int32_t at_hand(const struct index *x, const char *sale_id, const char *service_id,
+                       const struct entry *but)
 {
-    if (service_id[0] == '\0')
-        return NULL;
-    for (int32_t i = x->by_service[service_bucket(sale_id, service_id)]; i >= 0;
-         i = x->entries[i].next_service)
-        if (strcmp(x->entries[i].sale_id, sale_id) == 0 &&
-            strcmp(x->entries[i].service_id, service_id) == 0)
-            return &x->entries[i];
-    return NULL;
+    int32_t i = x->by_service[service_bucket(sale_id, service_id)];
+    while (i >= 0 && (&x->entries[i] == but || strcmp(x->entries[i].sale_id, sale_id) != 0 ||
+                      strcmp(x->entries[i].service_id, service_id) != 0))
+        i = x->entries[i].next_service;
+    return i;
 }
 
 struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id)
 {
-    struct entry like, e, *found = index_at_hand(x, sale_id, service_id);
+    struct entry like, e;
     uint32_t older = x->older.n;
-    if (found != NULL || service_id[0] == '\0')
-        return found;
+    int32_t i;
+    if (service_id[0] == '\0')
+        return NULL;
+    i = at_hand(x, sale_id, service_id, NULL);
+    if (i >= 0)
+        return &x->entries[i];
     memset(&like, 0, sizeof like);
     if (take_text(like.sale_id, sizeof like.sale_id, sale_id) &&
         take_text(like.service_id, sizeof like.service_id, service_id) &&
         older_next(&x->older, OLDER_SERVICE, &like, &older, &e))
         return at_hand_again(x, older, &e);
     return NULL;
+}
+
+bool index_is_begun_twice(const struct index *x, uint64_t from)
+{
+    struct entry e;
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct entry *at = &x->entries[i];
+        uint32_t older = x->older.n;
+        if (at->seq >= from && !at->done && !at->is_reversal && at->service_id[0] != '\0')
+            return at_hand(x, at->sale_id, at->service_id, at) >= 0 ||
+                   older_next(&x->older, OLDER_SERVICE, at, &older, &e);
+    }
+    return false;
 }
 
 static void unchain(struct index *x, int32_t i)

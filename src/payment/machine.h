@@ -130,7 +130,7 @@ struct dp_payment {
     bool round_over;           /* settled in balance, and its epoch key is still there */
     bool shred_failed;         /* tried again at the next start or settlement */
     uint8_t params_digest[32]; /* of the PARAMS record seen last */
-    int begin_err; /* of the acquirer's making, or what was read, while the journal opens */
+    int begin_err;             /* of the acquirer's making, while the journal opens */
     uint32_t next_link_id;
     uint32_t sequence; /* 9F41 */
     uint8_t journal_id[16];
@@ -142,8 +142,9 @@ int index_new(struct index *x, uint32_t max);
 void index_free(struct index *x);
 struct entry *index_by_tx(struct index *x, const uint8_t tx[16]);
 struct entry *index_by_service(struct index *x, const char *sale_id, const char *service_id);
-/* The same among the newest, and nothing is moved. */
-struct entry *index_at_hand(struct index *x, const char *sale_id, const char *service_id);
+/* Does a payment that was begun in record from or later, and has no end, bear another's ServiceID?
+ */
+bool index_is_begun_twice(const struct index *x, uint64_t from);
 /* Every record goes through here: the index and the round are a function of the journal. */
 void index_see(struct index *x, struct round *round, const struct dp_record *r);
 /* A parcel's payment: one that is paid and not undone, else the last one; NULL. */
@@ -203,6 +204,10 @@ bool nobody_knows(const struct dp_payment *p);
 /* Every record of the journal, at start; user: the machine. */
 void see_at_open(void *user, const struct dp_record *r);
 void journal_config(const struct dp_payment *p, struct dp_journal_config *c);
+/* A ServiceID that has an answer begins no other payment (A26): an INTENT behind what is signed
+ * that would change one was written by somebody else. The journal is left as it is then, and
+ * closed. */
+bool is_forged(struct dp_payment *p, uint64_t signed_size);
 
 /* ---- keyless.c ---- */
 /* Is it the token that failed? */

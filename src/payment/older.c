@@ -165,6 +165,28 @@ static void key_of(const struct entry *e, struct older_key *k)
     k->card = hash(e->card_hash, sizeof e->card_hash, 2166136261U);
 }
 
+/* What came back to hand has left its place: looking for payments makes none of them forgotten. */
+static void squeeze(struct older *o)
+{
+    uint32_t to = 0, used = 0;
+    for (uint32_t i = 0; i < o->n; i++) {
+        struct older_key k = o->keys[i];
+        if (k.n == 0)
+            continue;
+        memmove(o->bytes + used, o->bytes + k.at, k.n);
+        k.at = used;
+        used += k.n;
+        o->keys[to++] = k;
+    }
+    o->n = to;
+    o->used = used;
+}
+
+static bool is_full(const struct older *o)
+{
+    return o->n == DP_PAYMENT_OLDER_MAX || DP_PAYMENT_OLDER_BYTES - o->used < ENTRY_BYTES_MAX;
+}
+
 /* The oldest quarter goes. */
 static void forget(struct older *o)
 {
@@ -183,7 +205,9 @@ void older_put(struct older *o, const struct entry *e)
 {
     struct older_key *k;
     struct dp_writer w;
-    if (o->n == DP_PAYMENT_OLDER_MAX || DP_PAYMENT_OLDER_BYTES - o->used < ENTRY_BYTES_MAX)
+    if (is_full(o))
+        squeeze(o);
+    if (is_full(o))
         forget(o);
     dp_writer_init(&w, o->bytes + o->used, ENTRY_BYTES_MAX);
     entry_write(&w, e);

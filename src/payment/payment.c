@@ -197,14 +197,6 @@ int payment_make_acquirer(struct dp_payment *p)
 void see_at_open(void *user, const struct dp_record *r)
 {
     struct dp_payment *p = user;
-    /* A ServiceID that has an answer begins no other payment (A26). This record was written by
-     * somebody else: it would have the answer changed. */
-    if (r->type == DP_RECORD_INTENT &&
-        index_at_hand(&p->index, r->sale_id, r->service_id) != NULL && p->begin_err == DP_OK) {
-        dp_log(DP_LOG_ERROR, "journal: record %llu begins a payment under the ServiceID of another",
-               (unsigned long long)r->seq);
-        p->begin_err = DP_ERR_TAMPERED;
-    }
     if (p->config.params != NULL && p->acquirer == NULL && p->begin_err == DP_OK) {
         memcpy(p->journal_id, r->journal, sizeof p->journal_id);
         p->begin_err = payment_make_acquirer(p);
@@ -296,6 +288,17 @@ void journal_config(const struct dp_payment *p, struct dp_journal_config *c)
     c->reserve_bytes = p->config.reserve_bytes;
 }
 
+bool is_forged(struct dp_payment *p, uint64_t signed_size)
+{
+    if (!index_is_begun_twice(&p->index, signed_size))
+        return false;
+    dp_log(DP_LOG_ERROR,
+           "journal: at its end a payment was begun under the ServiceID of another, and "
+           "no signature vouches for it");
+    dp_journal_abandon(&p->journal);
+    return true;
+}
+
 static int open_journal(struct dp_payment *p)
 {
     struct dp_journal_config c;
@@ -312,7 +315,7 @@ static int open_journal(struct dp_payment *p)
     }
     dp_journal_id(p->journal, p->journal_id);
     p->unread = opened.resumed;
-    if (p->begin_err == DP_ERR_TAMPERED)
+    if (is_forged(p, opened.signed_size))
         return DP_ERR_TAMPERED;
     if (opened.recovered)
         dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");

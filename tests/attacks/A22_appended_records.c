@@ -253,6 +253,22 @@ static void a_deferred_payment_called_off_is_seen(void **state)
     }
 }
 
+static uint64_t signed_records(void)
+{
+    struct dp_store store = memstore_store(&w.mem);
+    struct dp_verify_result v;
+    assert_int_equal(dp_journal_verify(&store, NULL, NULL, NULL, &v), DP_OK);
+    return v.signed_size + 1;
+}
+
+static uint64_t signatures(void)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < f.n; i++)
+        n += f.parts[i].signature;
+    return n;
+}
+
 /* The same names under another transaction: an honest device gives the old answer. */
 static void an_answer_is_not_changed(void **state)
 {
@@ -272,8 +288,26 @@ static void an_answer_is_not_changed(void **state)
         world_pay(&w, 2 + start, "S5", 1000);
         assert_int_equal(world_result(&w, 2 + start)->state, DP_PAY_REFUSED);
         dp_payment_free(&w.p);
+        assert_int_equal(signed_records(), f.n - signatures()); /* but for the one that he added */
         world_open(&w);
     }
+}
+
+/* One of these in 2100 would end every authorisation that has its time, and every sale offline. */
+static void the_clock_is_not_set(void **state)
+{
+    static struct dp_record r;
+    (void)state;
+    assert_int_equal(pays(1), DP_PAY_APPROVED);
+    takes_in_hand();
+    r = *forge_edit(&f, forge_find(&f, DP_RECORD_INTENT, 0));
+    r.tx[0] ^= 1;
+    memcpy(r.service_id, "S7", 3);
+    append(&r, true);
+    forge_edit(&f, f.n - 1)->wall_ms = 4102444800000u;
+    forge_put(&f, f.n - 1);
+    puts_back();
+    assert_int_equal(pays(2), DP_PAY_APPROVED);
 }
 
 /* One payment is at the door, not as many as he likes. */
@@ -324,6 +358,7 @@ int main(void)
         T(an_offline_payment_is_not_called_off),
         T(a_deferred_payment_called_off_is_seen),
         T(an_answer_is_not_changed),
+        T(the_clock_is_not_set),
         T(many_payments_are_not_begun),
         T(a_payment_that_was_never_begun_is_declined),
     };

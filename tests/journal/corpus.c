@@ -1506,6 +1506,31 @@ static void archive_beside_a_short_file(struct corpus *c)
     file_of_the_third(c)->n = 100;
 }
 
+static void no_archive_beside_a_short_file(struct corpus *c)
+{
+    struct node *n;
+    file_of_the_third(c)->n = 100;
+    n = memstore_archive(&c->w.mem, 3);
+    n->data[n->n / 2] ^= 4;
+}
+
+/* A file of the size that its header says, which no segment has. */
+static void segment_of_another_size(struct corpus *c)
+{
+    struct node *n = memstore_segment(&c->w.mem, 1);
+    n->n = 8196;
+    n->data[22] = 0x20;
+    n->data[23] = 4;
+    seal_header(n->data);
+}
+
+/* Its space was taken, and nothing was written. */
+static void nothing_but_a_header(struct corpus *c)
+{
+    c->f.n = 0;
+    store(c);
+}
+
 static void archive_flipped(struct corpus *c)
 {
     struct node *n = third(c);
@@ -1861,6 +1886,9 @@ const struct corpus_case corpus_cases[] = {
     CAUGHT("acknowledgement-signature", acknowledgement_badly_signed),
     CAUGHT("segment-archive", archive_beside_another_file),
     CAUGHT("segment-archive", archive_beside_a_short_file),
+    CAUGHT("segment-header", no_archive_beside_a_short_file),
+    CAUGHT("segment-header", segment_of_another_size),
+    BEHIND(nothing_but_a_header),
     CAUGHT("segment-archive", archive_flipped),
     CAUGHT("segment-archive", archive_of_another_form),
     CAUGHT("segment-archive", archive_cut),

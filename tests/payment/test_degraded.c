@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "payment/machine.h"
 #include "tests/payment/world.h"
 
 static struct world w;
@@ -259,6 +260,7 @@ static void a_payment_in_flight_stays_open_until_the_key_is_back(void **state)
     (void)state;
     world_pay(&w, 1, "S1", 1000);
     world_kill_token(&w, "sign 1 wear\n");
+    assert_int_equal(w.p->index.n, 1); /* read twice, and counted once */
     assert_int_equal(world_status(&w, "S1").state, DP_PAY_UNKNOWN);
     world_kill_token(&w, NULL);
     assert_int_equal(world_status(&w, "S1").state, DP_PAY_DECLINED);

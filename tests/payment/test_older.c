@@ -129,6 +129,41 @@ static void nothing_is_changed_by_looking(void **state)
         }
 }
 
+/* As if so many had been looked for that their old places fill the space. */
+static void looking_makes_none_forgotten(void **state)
+{
+    struct dp_record d;
+    (void)state;
+    x.older.used = DP_PAYMENT_OLDER_BYTES - 1;
+    for (uint32_t i = 0; i < MANY; i++) {
+        name(&d, DP_RECORD_INTENT, i);
+        assert_non_null(index_by_tx(&x, d.tx));
+    }
+    each_is_found_by_each_of_its_names(state);
+}
+
+/* Only an INTENT that has no end, and stands where it is asked for, under a name that another has.
+ */
+static void a_service_id_that_has_an_answer_begins_no_other(void **state)
+{
+    static const uint32_t of[] = {0, MANY - 1, MANY + 7}; /* long ago, at hand, nobody's */
+    struct dp_record d;
+    for (unsigned i = 0; i < 3; i++) {
+        unmake(state);
+        make(state);
+        name(&d, DP_RECORD_INTENT, of[i]);
+        d.tx[15] = 2;
+        d.seq = 1000;
+        index_see(&x, &r, &d);
+        assert_int_equal(index_is_begun_twice(&x, 1000), i < 2);
+        assert_false(index_is_begun_twice(&x, 1001));
+        d.type = DP_RECORD_OUTCOME;
+        d.mode = DP_MODE_DECLINED;
+        index_see(&x, &r, &d);
+        assert_false(index_is_begun_twice(&x, 1000));
+    }
+}
+
 static void an_older_sale_is_reversed(void **state)
 {
     struct dp_record d;
@@ -253,6 +288,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(each_is_found_by_each_of_its_names),
         T(nothing_is_changed_by_looking),
+        T(looking_makes_none_forgotten),
+        T(a_service_id_that_has_an_answer_begins_no_other),
         T(an_older_sale_is_reversed),
         T(what_is_pending_stays_at_hand),
         T(only_the_oldest_are_forgotten_in_the_end),
