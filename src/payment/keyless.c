@@ -43,7 +43,7 @@ int keyless_open(struct dp_payment *p)
            "the key store is dead: no payments; %llu of %llu records are vouched for%s%s",
            (unsigned long long)opened.signed_size, (unsigned long long)opened.records,
            err < 0 ? ", and none can be added: " : "", err < 0 ? dp_strerr(err) : "");
-    if (err == DP_ERR_TAMPERED || (err == DP_OK && is_forged(p, opened.signed_size)))
+    if (err == DP_ERR_TAMPERED || (err == DP_OK && refuse_forged(p, opened.signed_size)))
         p->journal_err = DP_ERR_TAMPERED;
     return DP_OK;
 }

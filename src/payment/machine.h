@@ -205,9 +205,9 @@ bool nobody_knows(const struct dp_payment *p);
 void see_at_open(void *user, const struct dp_record *r);
 void journal_config(const struct dp_payment *p, struct dp_journal_config *c);
 /* A ServiceID that has an answer begins no other payment (A26): an INTENT behind what is signed
- * that would change one was written by somebody else. The journal is left as it is then, and
- * closed. */
-bool is_forged(struct dp_payment *p, uint64_t signed_size);
+ * that would change one was written by somebody else. True: there is one, and the journal is
+ * left as it is and closed. */
+bool refuse_forged(struct dp_payment *p, uint64_t signed_size);
 
 /* ---- keyless.c ---- */
 /* Is it the token that failed? */

@@ -288,7 +288,7 @@ void journal_config(const struct dp_payment *p, struct dp_journal_config *c)
     c->reserve_bytes = p->config.reserve_bytes;
 }
 
-bool is_forged(struct dp_payment *p, uint64_t signed_size)
+bool refuse_forged(struct dp_payment *p, uint64_t signed_size)
 {
     if (!index_is_begun_twice(&p->index, signed_size))
         return false;
@@ -315,7 +315,7 @@ static int open_journal(struct dp_payment *p)
     }
     dp_journal_id(p->journal, p->journal_id);
     p->unread = opened.resumed;
-    if (is_forged(p, opened.signed_size))
+    if (refuse_forged(p, opened.signed_size))
         return DP_ERR_TAMPERED;
     if (opened.recovered)
         dp_log(DP_LOG_WARNING, "journal: a torn batch of the last run was set aside");
